@@ -1,0 +1,39 @@
+"""A small autograd engine: tensors that remember how they were computed, on NumPy or CuPy.
+
+Names, arguments and defaults are PyTorch's. Reading order: tape, ops/elementwise, tensor.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+from . import autograd, ops, random
+from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
+from .backend import current_device as get_default_device
+from .backend import set_default_device
+from .ops import *  # noqa: F403
+from .random import *  # noqa: F403
+from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
+from .trace import trace
+from .types import DTYPES, Size, device, dtype, set_default_dtype
+from .types import default_dtype as get_default_dtype
+
+__version__ = "0.1.0"
+
+float16, float32, float64 = DTYPES["float16"], DTYPES["float32"], DTYPES["float64"]
+int8, int16, int32, int64, uint8 = DTYPES["int8"], DTYPES["int16"], DTYPES["int32"], DTYPES["int64"], DTYPES["uint8"]
+bool = DTYPES["bool"]
+half, float, double = float16, float32, float64
+short, int, long = int16, int32, int64
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+
+# What stands above the engine and PyTorch keeps under its own name, so that `import minigrad as torch` is enough.
+_ABOVE = {"nn": "minigrad_nn", "optim": "minigrad_nn.optim", "utils": "minigrad_nn.utils", "viz": "minigrad.viz"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ABOVE:
+        return importlib.import_module(_ABOVE[name])
+    raise AttributeError(f"minigrad has no {name!r}")

@@ -1,0 +1,192 @@
+"""Everything that differs between NumPy and CuPy, side by side, and no mathematics.
+
+A `Backend` is one array library on one kind of device. Code that computes asks for the one its arrays belong to,
+calls it `xp`, and uses NumPy's names on it: `xp = backend.of(x)`, then `xp.exp(x)`. What the two libraries name or do
+differently is a method here, once for each. Tests register a third library of their own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .types import device
+
+__all__ = ["ARRAYS", "BY_CLASS", "Array", "Backend", "Part", "current_device", "of", "on", "register", "set_default_device"]
+
+Array = Any  # numpy.ndarray or cupy.ndarray: their common surface has no type of its own
+
+
+class Part:
+    """A gradient that is zero outside `index`: kept as its values, so that a hundred steps of one sequence are not a
+    hundred arrays of the sequence's size."""
+
+    __slots__ = ("dtype", "index", "repeats", "shape", "values")
+
+    def __init__(self, values: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> None:
+        self.values, self.shape, self.index, self.repeats = values, shape, index, repeats
+        self.dtype = values.dtype
+
+    def whole(self) -> Array:
+        """The gradient as an array."""
+        target = of(self.values).zeros(self.shape, self.dtype)
+        if self.repeats:
+            self.add_to(target)
+        else:
+            target[self.index] = self.values
+        return target
+
+    def add_to(self, target: Array) -> None:
+        """target += this, in place"""
+        if self.repeats:
+            of(target).add_at(target, self.index, self.values)
+        else:
+            target[self.index] += self.values
+
+
+class Backend:
+    """NumPy on the CPU. Attributes not defined here are looked up in the array library itself."""
+
+    device_type = "cpu"
+
+    def __init__(self, library: Any) -> None:
+        self.library = library
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.library, name)
+        setattr(self, name, value)  # so that the next look-up is direct
+        return value
+
+    def device_of(self, array: Array) -> device:
+        """The device that holds `array`."""
+        return device("cpu")
+
+    def from_host(self, array: np.ndarray[Any, Any], index: int | None = None) -> Array:
+        """`array`, which is NumPy's, on this backend's device number `index`."""
+        return array
+
+    def to_host(self, array: Array) -> np.ndarray[Any, Any]:
+        """`array` as NumPy's."""
+        return np.asarray(array)
+
+    def add_at(self, target: Array, index: Any, values: Array) -> None:
+        """target[index] += values, where an element named several times gets every addition."""
+        self.library.add.at(target, index, values)
+
+    def placed(self, values: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> Part:
+        """Zeros of `shape` with `values` added at `index`, which may name an element several times if `repeats`."""
+        return Part(values, shape, index, repeats)
+
+    def permute_dims(self, x: Array, axes: tuple[int, ...]) -> Array:
+        """The axes of `x` in another order."""
+        return x.transpose(axes)
+
+    def erf(self, x: Array) -> Array:
+        """The error function."""
+        return np.fromiter(map(math.erf, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
+
+    def sigmoid(self, x: Array) -> Array:
+        """1 / (1 + e⁻ˣ)"""
+        return 1 / (1 + self.exp(-x))
+
+    def synchronize(self) -> None:
+        """Wait until everything asked of the device is done."""
+
+
+class CudaBackend(Backend):
+    """CuPy on an NVIDIA GPU."""
+
+    device_type = "cuda"
+
+    def device_of(self, array: Array) -> device:
+        return device("cuda", array.device.id)
+
+    def from_host(self, array: np.ndarray[Any, Any], index: int | None = None) -> Array:
+        with self.library.cuda.Device(index):
+            return self.library.asarray(array)
+
+    def to_host(self, array: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(self.library.asnumpy(array))
+
+    def erf(self, x: Array) -> Array:
+        return importlib.import_module("cupyx.scipy.special").erf(x)
+
+    def synchronize(self) -> None:
+        self.library.cuda.get_current_stream().synchronize()
+
+
+CPU = Backend(np)
+ARRAYS: dict[type, Backend] = {np.ndarray: CPU}  # by array class, so that a look-up is one dictionary access
+_SCALARS = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool_")
+BY_CLASS: dict[type, Backend] = {  # and by the classes that NumPy's functions return in place of arrays without axes
+    **ARRAYS,
+    **{getattr(np, name): CPU for name in _SCALARS},
+}
+_BY_DEVICE: dict[str, Backend] = {"cpu": CPU}
+_LOADERS: dict[str, Callable[[], Backend]] = {}
+
+
+def of(array: Array) -> Backend:
+    """The backend whose library made `array`."""
+    try:
+        return BY_CLASS[array.__class__]
+    except KeyError:
+        raise TypeError(f"expected an array of a known library, got {type(array).__name__}") from None
+
+
+def on(where: device) -> Backend:
+    """The backend for a device; RuntimeError that says what to install where there is none."""
+    if where.type not in _BY_DEVICE:
+        if where.type not in _LOADERS:
+            raise RuntimeError(f"there is no device {str(where)!r}; devices are 'cpu' and 'cuda'")
+        _LOADERS[where.type]()
+    return _BY_DEVICE[where.type]
+
+
+def register(backend: Backend, array_class: type) -> Backend:
+    """Make arrays of `array_class` belong to `backend`, and its device type a name that `device=` accepts."""
+    ARRAYS[array_class] = BY_CLASS[array_class] = backend
+    _BY_DEVICE[backend.device_type] = backend
+    return backend
+
+
+def _load_cuda() -> Backend:
+    if importlib.util.find_spec("cupy") is None:
+        raise RuntimeError(
+            "device 'cuda' needs CuPy, which is not installed: pip install 'minigrad-nn[cuda13]' (or [cuda12], to match the driver)"
+        )
+    cupy = importlib.import_module("cupy")
+    if not cupy.is_available():
+        raise RuntimeError(f"device 'cuda': CuPy {cupy.__version__} is installed but finds no usable NVIDIA GPU or driver; see nvidia-smi")
+    return register(CudaBackend(cupy), cupy.ndarray)
+
+
+_LOADERS["cuda"] = _load_cuda
+
+
+class _Default(threading.local):
+    device = device("cpu")
+
+
+_default = _Default()
+
+
+def current_device() -> device:
+    """The device of tensors nobody gave one, in this thread."""
+    return _default.device
+
+
+def set_default_device(where: Any) -> None:
+    """Make `where` the device of new tensors in this thread; RuntimeError where it is not there.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.set_default_device.html
+    """
+    chosen = device("cpu") if where is None else device(where)
+    on(chosen)
+    _default.device = chosen

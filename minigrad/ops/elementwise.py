@@ -1,0 +1,582 @@
+"""Operations on each element by itself. One function each: the value, and a rule for each input's gradient.
+
+Rules do not know of broadcasting or of mixed dtypes; the tape undoes both. In a rule, `xp` is an array library or
+`minigrad.ops`, and the other arguments are arrays or Tensors to match; `dy` is the gradient of the value.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import backend, types
+from ..tape import Variable, record, wrap
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+_of = backend.of
+_PLAIN = (float, int, bool)
+
+
+def promote(a: Any, b: Any) -> tuple[Any, Any]:
+    """The two operands as arrays of one dtype, or one array and one Python number, by PyTorch's rules.
+
+    A number takes the tensor's dtype unless it is of a higher kind (bool < integer < floating point): then the result
+    has that kind's default dtype. A tensor without axes yields likewise to one with axes.
+
+    Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    if isinstance(a, Variable) and isinstance(b, Variable):
+        x, y = a.array, b.array
+        if x.dtype is y.dtype and x.__class__ is y.__class__:
+            return x, y
+        _require_same_device(x, y)
+        dtype = result_type(x, y)
+        return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
+    if isinstance(a, Variable):
+        if b.__class__ in _PLAIN:
+            return _with_number(a.array, b), b
+        return promote(a, as_variable(b, a))
+    if a.__class__ in _PLAIN:
+        return a, _with_number(b.array, a)
+    return promote(as_variable(a, b), b)
+
+
+def _with_number(array: Any, number: float) -> Any:
+    """`array`, in the dtype that PyTorch gives it beside a Python number."""
+    kind = array.dtype.kind
+    if number.__class__ is float and kind != "f":
+        return array.astype(types.default_dtype().numpy)
+    if number.__class__ is int and kind == "b":
+        return array.astype(np.int64)
+    return array
+
+
+def result_type(x: Any, y: Any) -> np.dtype[Any]:
+    """The dtype in which two arrays meet: the wider of the higher kind, where arrays with axes outrank those without."""
+    if _KINDS[x.dtype.kind] != _KINDS[y.dtype.kind]:
+        high, low = (x, y) if _KINDS[x.dtype.kind] > _KINDS[y.dtype.kind] else (y, x)
+        return high.dtype  # type: ignore[no-any-return]  # PyTorch, unlike NumPy: int64 with float32 is float32
+    if (x.ndim == 0) != (y.ndim == 0):
+        return x.dtype if x.ndim else y.dtype  # type: ignore[no-any-return]
+    return np.promote_types(x.dtype, y.dtype)
+
+
+_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def _require_same_device(x: Any, y: Any) -> None:
+    if x.__class__ is not y.__class__:
+        one, other = _of(x).device_of(x), _of(y).device_of(y)
+        raise RuntimeError(
+            f"expected all tensors on one device, got {str(one)!r} (shape {tuple(x.shape)}) and {str(other)!r} "
+            f"(shape {tuple(y.shape)}); move one of them: x.to({str(other)!r})"
+        )
+
+
+def as_variable(given: Any, like: Any) -> Any:
+    """An operand that is no tensor yet as a tensor: NumPy's numbers and arrays are taken, anything else is refused."""
+    if isinstance(given, Variable):
+        return given
+    if isinstance(given, np.generic):
+        return wrap(_of(like.array).from_host(np.asarray(given)))
+    if given.__class__ in backend.ARRAYS:
+        return wrap(given)
+    raise TypeError(f"expected a tensor, a number or an array, got {type(given).__name__}")
+
+
+def wants(given: Any) -> bool:
+    """Whether an operand wants a gradient."""
+    return isinstance(given, Variable) and given.node is not None
+
+
+# -------------------------------------------------------------------------------------------------------- arithmetic
+
+
+def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    """y = a + alpha b        da = dy        db = alpha dy"""
+    x, y = promote(a, b)
+    if alpha != 1:
+        return record("add", x + alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * alpha))
+    return record("add", x + y, (a, b), _ADD)
+
+
+_ADD = (lambda xp, dy: dy, lambda xp, dy: dy)
+
+
+def sub(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    """y = a - alpha b        da = dy        db = -alpha dy"""
+    x, y = promote(a, b)
+    _refuse_bool("subtraction", x, y)
+    if alpha != 1:
+        return record("sub", x - alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * -alpha))
+    return record("sub", x - y, (a, b), _SUB)
+
+
+_SUB = (lambda xp, dy: dy, lambda xp, dy: -dy)
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """y = a b        da = dy b        db = dy a"""
+    x, y = promote(a, b)
+    return record("mul", x * y, (a, b), _MUL, (a if wants(b) else None, b if wants(a) else None))
+
+
+_MUL = (lambda xp, dy, a, b: dy * b, lambda xp, dy, a, b: dy * a)
+
+
+def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """y = a / b        da = dy / b        db = -dy a / b²        (no gradient when rounded)"""
+    if rounding_mode == "floor":
+        return floor_divide(a, b)
+    if rounding_mode == "trunc":
+        return trunc_divide(a, b)
+    if rounding_mode is not None:
+        raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+    x, y = (_floating(each) for each in promote(a, b))
+    with _quiet():
+        return record("div", x / y, (a, b), _DIV, (a if wants(b) else None, b))
+
+
+_DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))
+
+
+def floor_divide(a: Any, b: Any) -> Tensor:
+    """y = ⌊a / b⌋, no gradient"""
+    x, y = promote(a, b)
+    with _quiet():
+        return wrap(x // y)
+
+
+def trunc_divide(a: Any, b: Any) -> Tensor:
+    """y = a / b without its fraction, no gradient"""
+    x, y = promote(a, b)
+    with _quiet():
+        value = _of(wrap(x).array).trunc(x / y)
+    return wrap(value.astype(np.result_type(x, y)) if wrap(x // y).array.dtype.kind != "f" else value)
+
+
+def remainder(a: Any, b: Any) -> Tensor:
+    """y = a - b ⌊a / b⌋, which has the sign of b        da = dy        db = -dy ⌊a / b⌋"""
+    x, y = promote(a, b)
+    with _quiet():
+        return record("remainder", x % y, (a, b), (lambda xp, dy, floor: dy, lambda xp, dy, floor: -dy * floor), (x // y,))
+
+
+def neg(x: Any) -> Tensor:
+    """y = -x        dx = -dy"""
+    _refuse_bool("negation", x.array)
+    return record("neg", -x.array, (x,), (lambda xp, dy: -dy,))
+
+
+def pow(a: Any, b: Any) -> Tensor:
+    """y = aᵇ        da = dy b aᵇ⁻¹        db = dy y ln a, and 0 where a = 0 and b ≥ 0"""
+    x, y = promote(a, b)
+    if getattr(x, "dtype", np.dtype(bool)).kind in "iu" and y.__class__ is int and y < 0:
+        raise RuntimeError(f"integers to a negative power ({y}) are not integers; use x.float() ** {y}")
+    with _quiet():
+        value = x**y
+    if not wants(b):
+        return record("pow", value, (a, b), (_pow_base, None), (a, b))
+    return record("pow", value, (a, b), (lambda xp, dy, a, b, y: _pow_base(xp, dy, a, b), _pow_exponent), (a, b, value))
+
+
+def _pow_base(xp: Any, dy: Any, a: Any, b: Any) -> Any:
+    if b.__class__ in _PLAIN:
+        return dy * (b * a ** (b - 1)) if b != 0 else dy * xp.zeros_like(a)
+    return xp.where(b == 0, xp.zeros_like(dy), dy * (b * a ** (b - 1)))
+
+
+def _pow_exponent(xp: Any, dy: Any, a: Any, b: Any, y: Any) -> Any:
+    if a.__class__ in _PLAIN:
+        return dy * y * math.log(a) if a > 0 else xp.where(b >= 0, xp.zeros_like(dy), dy * y * math.nan)
+    zero = (a == 0) & (b >= 0)
+    return xp.where(zero, xp.zeros_like(dy), dy * y * xp.log(xp.where(zero, xp.ones_like(a), a)))
+
+
+def lerp(start: Any, end: Any, weight: Any) -> Tensor:
+    """y = start + weight (end - start)"""
+    return add(start, mul(sub(end, start), weight))
+
+
+# --------------------------------------------------------------------------------------------------- of one argument
+
+
+def positive(x: Any) -> Tensor:
+    """y = x        dx = dy"""
+    _refuse_bool("unary plus", x.array)
+    return record("positive", x.array, (x,), (lambda xp, dy: dy,))
+
+
+def abs(x: Any) -> Tensor:
+    """y = |x|        dx = dy sign x"""
+    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: dy * xp.sign(x),), (x,))
+
+
+def sign(x: Any) -> Tensor:
+    """y = -1, 0 or 1        dx = 0"""
+    return record("sign", _of(x.array).sign(x.array), (x,), (lambda xp, dy: xp.zeros_like(dy),))
+
+
+def exp(x: Any) -> Tensor:
+    """y = eˣ        dx = dy y"""
+    value = _apply("exp", x)
+    return record("exp", value, (x,), (lambda xp, dy, y: dy * y,), (value,))
+
+
+def expm1(x: Any) -> Tensor:
+    """y = eˣ - 1, exact near 0        dx = dy (y + 1)"""
+    value = _apply("expm1", x)
+    return record("expm1", value, (x,), (lambda xp, dy, y: dy * (y + 1),), (value,))
+
+
+def log(x: Any) -> Tensor:
+    """y = ln x        dx = dy / x"""
+    return record("log", _apply("log", x), (x,), (lambda xp, dy, x: dy / x,), (x,))
+
+
+def log1p(x: Any) -> Tensor:
+    """y = ln(1 + x), exact near 0        dx = dy / (1 + x)"""
+    return record("log1p", _apply("log1p", x), (x,), (lambda xp, dy, x: dy / (1 + x),), (x,))
+
+
+def log2(x: Any) -> Tensor:
+    """y = log₂ x        dx = dy / (x ln 2)"""
+    return record("log2", _apply("log2", x), (x,), (lambda xp, dy, x: dy / (x * math.log(2)),), (x,))
+
+
+def log10(x: Any) -> Tensor:
+    """y = log₁₀ x        dx = dy / (x ln 10)"""
+    return record("log10", _apply("log10", x), (x,), (lambda xp, dy, x: dy / (x * math.log(10)),), (x,))
+
+
+def sqrt(x: Any) -> Tensor:
+    """y = √x        dx = dy / 2y"""
+    value = _apply("sqrt", x)
+    return record("sqrt", value, (x,), (lambda xp, dy, y: dy / (2 * y),), (value,))
+
+
+def rsqrt(x: Any) -> Tensor:
+    """y = 1 / √x        dx = -dy y³ / 2"""
+    with _quiet():
+        value = 1 / _apply("sqrt", x)
+    return record("rsqrt", value, (x,), (lambda xp, dy, y: dy * (y * y * y) * -0.5,), (value,))
+
+
+def reciprocal(x: Any) -> Tensor:
+    """y = 1 / x        dx = -dy y²"""
+    with _quiet():
+        value = 1 / _floating(x.array)
+    return record("reciprocal", value, (x,), (lambda xp, dy, y: -dy * (y * y),), (value,))
+
+
+def square(x: Any) -> Tensor:
+    """y = x²        dx = 2 dy x"""
+    return record("square", x.array * x.array, (x,), (lambda xp, dy, x: dy * (2 * x),), (x,))
+
+
+def sin(x: Any) -> Tensor:
+    """y = sin x        dx = dy cos x"""
+    return record("sin", _apply("sin", x), (x,), (lambda xp, dy, x: dy * xp.cos(x),), (x,))
+
+
+def cos(x: Any) -> Tensor:
+    """y = cos x        dx = -dy sin x"""
+    return record("cos", _apply("cos", x), (x,), (lambda xp, dy, x: -dy * xp.sin(x),), (x,))
+
+
+def tan(x: Any) -> Tensor:
+    """y = tan x        dx = dy (1 + y²)"""
+    value = _apply("tan", x)
+    return record("tan", value, (x,), (lambda xp, dy, y: dy * (1 + y * y),), (value,))
+
+
+def tanh(x: Any) -> Tensor:
+    """y = tanh x        dx = dy (1 - y²)"""
+    array = _floating(x.array)
+    value = _of(array).tanh(array)
+    return record("tanh", value, (x,), (lambda xp, dy, y: dy * (1 - y * y),), (value,))
+
+
+def sigmoid(x: Any) -> Tensor:
+    """y = 1 / (1 + e⁻ˣ)        dx = dy y (1 - y)"""
+    value = sigmoid_of_array(_floating(x.array))
+    return record("sigmoid", value, (x,), (lambda xp, dy, y: dy * (y * (1 - y)),), (value,))
+
+
+def sigmoid_of_array(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) of an array; where e⁻ˣ overflows to infinity the result is 0, as it should be."""
+    with _quiet():
+        y = _of(x).exp(-x)
+        y += 1
+        return 1 / y
+
+
+def relu(x: Any) -> Tensor:
+    """y = max(x, 0)        dx = dy where x > 0"""
+    value = _of(x.array).maximum(x.array, 0)
+    return record("relu", value, (x,), (lambda xp, dy, y: dy * (y > 0),), (value,))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
+    """y = x where x > 0, else slope x"""
+    return where(x > 0, x, x * negative_slope)
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """y = ln(1 + e^(beta x)) / beta        dx = dy σ(beta x); y = x above the threshold, as in PyTorch"""
+    scaled = _floating(x.array) * beta
+    xp = _of(x.array)
+    value = xp.where(scaled > threshold, x.array, xp.log1p(xp.exp(xp.minimum(scaled, threshold))) / beta)
+    rule = lambda xp, dy, x: xp.where(x * beta > threshold, dy, dy * xp.sigmoid(x * beta))  # noqa: E731
+    return record("softplus", value.astype(scaled.dtype, copy=False), (x,), (rule,), (x,))
+
+
+def silu(x: Any) -> Tensor:
+    """y = x σ(x)"""
+    return mul(x, sigmoid(x))
+
+
+def erf(x: Any) -> Tensor:
+    """y = 2/√π ∫₀ˣ e^(-t²) dt        dx = dy 2/√π e^(-x²)"""
+    value = _of(x.array).erf(_floating(x.array))
+    return record("erf", value, (x,), (lambda xp, dy, x: dy * (2 / math.sqrt(math.pi)) * xp.exp(-x * x),), (x,))
+
+
+def gelu(x: Any, approximate: str = "none") -> Tensor:
+    """y = x Φ(x), Φ the normal distribution; `approximate="tanh"` as in PyTorch"""
+    if approximate == "tanh":
+        return x * 0.5 * (1 + tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi)))
+    if approximate != "none":
+        raise RuntimeError(f"approximate must be 'none' or 'tanh', not {approximate!r}")
+    return mul(x * 0.5, 1 + erf(x * math.sqrt(0.5)))
+
+
+def floor(x: Any) -> Tensor:
+    """y = ⌊x⌋        dx = 0"""
+    return _rounded("floor", x)
+
+
+def ceil(x: Any) -> Tensor:
+    """y = ⌈x⌉        dx = 0"""
+    return _rounded("ceil", x)
+
+
+def round(x: Any) -> Tensor:
+    """y = x to the nearest integer, halves to the even one        dx = 0"""
+    return _rounded("rint", x)
+
+
+def trunc(x: Any) -> Tensor:
+    """y = x without its fraction        dx = 0"""
+    return _rounded("trunc", x)
+
+
+def _rounded(name: str, x: Any) -> Tensor:
+    value = getattr(_of(x.array), name)(x.array) if x.array.dtype.kind == "f" else x.array.copy()
+    return record(name, value, (x,), (lambda xp, dy: xp.zeros_like(dy),))
+
+
+# --------------------------------------------------------------------------------------------- choosing between values
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """y = the larger        the gradient goes to it, half to each where they are equal"""
+    return _larger("maximum", a, b, lambda a, b: a > b)
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """y = the smaller        the gradient goes to it, half to each where they are equal"""
+    return _larger("minimum", a, b, lambda a, b: a < b)
+
+
+def _larger(name: str, a: Any, b: Any, chosen: Any) -> Tensor:
+    x, y = promote(a, b)
+    share = chosen(x, y) + (x == y) * 0.5  # 1 where a is chosen, 0 where b is
+    rule = (lambda xp, dy, share: dy * share, lambda xp, dy, share: dy * (1 - share))
+    return record(name, getattr(_of(wrap(share).array), name)(x, y), (a, b), rule, (share.astype(np.result_type(x, y)),))
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
+    """y = x, held between min and max (numbers or tensors)        dx = dy where x lies between or on them"""
+    if min is None and max is None:
+        raise RuntimeError("clamp needs a min, a max or both")
+    if isinstance(min, Variable) or isinstance(max, Variable):
+        x = where(x < min, min, x) if min is not None else x
+        return where(x > max, max, x) if max is not None else x
+    value = x.array
+    for bound in (min, max):
+        value = value if bound is None else _with_number(value, bound)
+    inside = True
+    if min is not None:
+        inside, value = inside & (x.array >= min), _of(value).maximum(value, min)
+    if max is not None:
+        inside, value = inside & (x.array <= max), _of(value).minimum(value, max)
+    return record("clamp", value, (x,), (lambda xp, dy, inside: dy * inside,), (inside,))
+
+
+def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
+    """y = a where the condition holds, else b        da = dy there, 0 elsewhere        db = the rest of dy"""
+    if a is None:
+        return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
+    holds = condition.array if isinstance(condition, Variable) else condition
+    if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
+        kinds = {float: types.default_dtype().numpy, int: np.dtype(np.int64), bool: np.dtype(bool)}
+        kind = max((kinds[a.__class__], kinds[b.__class__]), key=lambda kind: _KINDS[kind.kind])
+        return wrap(_of(holds).where(holds, a, b).astype(kind))
+    x, y = promote(a, b)
+    rule = (lambda xp, dy, holds: xp.where(holds, dy, 0.0), lambda xp, dy, holds: xp.where(holds, 0.0, dy))
+    return record("where", _of(holds).where(holds, x, y), (a, b), rule, (holds,))
+
+
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """y = x with NaN and infinities replaced        dx = dy where x was finite"""
+    value = _of(x.array).nan_to_num(x.array, nan=nan, posinf=posinf, neginf=neginf)
+    return record("nan_to_num", value, (x,), (lambda xp, dy, finite: dy * finite,), (_of(x.array).isfinite(x.array),))
+
+
+# --------------------------------------------------------------------------------- answers: no gradient, nothing recorded
+
+
+def eq(a: Any, b: Any) -> Tensor:
+    """a == b, element by element"""
+    return _compare("equal", a, b)
+
+
+def ne(a: Any, b: Any) -> Tensor:
+    """a != b, element by element"""
+    return _compare("not_equal", a, b)
+
+
+def lt(a: Any, b: Any) -> Tensor:
+    """a < b, element by element"""
+    return _compare("less", a, b)
+
+
+def le(a: Any, b: Any) -> Tensor:
+    """a <= b, element by element"""
+    return _compare("less_equal", a, b)
+
+
+def gt(a: Any, b: Any) -> Tensor:
+    """a > b, element by element"""
+    return _compare("greater", a, b)
+
+
+def ge(a: Any, b: Any) -> Tensor:
+    """a >= b, element by element"""
+    return _compare("greater_equal", a, b)
+
+
+def _compare(name: str, a: Any, b: Any) -> Tensor:
+    x, y = promote(a, b)
+    return wrap(getattr(_of(x if y.__class__ in _PLAIN else y), name)(x, y))
+
+
+def logical_not(x: Any) -> Tensor:
+    """True where x is 0 or False"""
+    return wrap(_of(x.array).logical_not(x.array))
+
+
+def logical_and(a: Any, b: Any) -> Tensor:
+    """True where both are not 0"""
+    return _compare("logical_and", a, b)
+
+
+def logical_or(a: Any, b: Any) -> Tensor:
+    """True where either is not 0"""
+    return _compare("logical_or", a, b)
+
+
+def logical_xor(a: Any, b: Any) -> Tensor:
+    """True where exactly one is not 0"""
+    return _compare("logical_xor", a, b)
+
+
+def bitwise_not(x: Any) -> Tensor:
+    """~x: the opposite of a bool, every bit of an integer turned"""
+    return wrap(~_bits(x.array))
+
+
+def bitwise_and(a: Any, b: Any) -> Tensor:
+    """a & b of bools or integers"""
+    x, y = promote(a, b)
+    return wrap(_bits(x) & _bits(y))
+
+
+def bitwise_or(a: Any, b: Any) -> Tensor:
+    """a | b of bools or integers"""
+    x, y = promote(a, b)
+    return wrap(_bits(x) | _bits(y))
+
+
+def bitwise_xor(a: Any, b: Any) -> Tensor:
+    """a ^ b of bools or integers"""
+    x, y = promote(a, b)
+    return wrap(_bits(x) ^ _bits(y))
+
+
+def _bits(x: Any) -> Any:
+    if x.__class__ is float or getattr(x, "dtype", _BOOL).kind == "f":
+        raise RuntimeError("& | ^ ~ work on bools and integers, got floating point; compare first, as in (x > 0) & (x < 1)")
+    return x
+
+
+def isnan(x: Any) -> Tensor:
+    """True where x is not a number"""
+    return wrap(_of(x.array).isnan(x.array))
+
+
+def isinf(x: Any) -> Tensor:
+    """True where x is infinite"""
+    return wrap(_of(x.array).isinf(x.array))
+
+
+def isfinite(x: Any) -> Tensor:
+    """True where x is neither infinite nor NaN"""
+    return wrap(_of(x.array).isfinite(x.array))
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+    """True where |a - b| <= atol + rtol |b|"""
+    x, y = promote(a, b)
+    return wrap(_of(x).isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether |a - b| <= atol + rtol |b| for every element"""
+    return bool(isclose(a, b, rtol, atol, equal_nan).array.all())
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two tensors have the same shape and the same elements"""
+    return a.array.shape == b.array.shape and bool((a.array == b.array).all())
+
+
+# ---------------------------------------------------------------------------------------------------- what they share
+
+_BOOL = np.dtype(bool)
+_quiet = functools.partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
+
+
+def _apply(name: str, x: Any) -> Any:
+    """A function of the array library, on floating point; domain errors give NaN and infinities, as in PyTorch."""
+    array = _floating(x.array)
+    with _quiet():
+        return getattr(_of(array), name)(array)
+
+
+def _floating(x: Any) -> Any:
+    """Arrays of integers and bools in the default dtype, floating point as it is."""
+    if x.__class__ in _PLAIN or x.dtype.kind == "f":
+        return x
+    return x.astype(types.default_dtype().numpy)
+
+
+def _refuse_bool(what: str, *operands: Any) -> None:
+    if any(getattr(each, "dtype", None) == _BOOL for each in operands):
+        raise RuntimeError(f"{what} of bool tensors is not defined; use ~x (not) or a ^ b (different)")

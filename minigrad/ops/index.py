@@ -1,0 +1,353 @@
+"""Operations that pick elements by position, and their opposites that put them there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backend import ARRAYS
+from ..tape import Variable, record, record_view, wrap
+from .elementwise import _of, _require_same_device
+from .shape import axis_of
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def getitem(x: Any, index: Any) -> Tensor:
+    """y = x[index]: integers, slices, None, ..., boolean masks, tensors or lists of integers, and mixtures.
+
+    dx = 0 with dy put where y came from. Integers, slices, None and ... give a view of the same memory; the others copy.
+
+    Source: https://docs.pytorch.org/docs/stable/tensor_view.html, https://numpy.org/doc/stable/user/basics.indexing.html
+
+    >>> import minigrad
+    >>> x = minigrad.arange(12).reshape(3, 4)
+    >>> x[1].tolist(), x[:, -1].tolist(), x[x > 9].tolist(), x[[0, 2], [1, 1]].tolist()
+    ([4, 5, 6, 7], [3, 7, 11], [10, 11], [1, 9])
+    """
+    plain, chosen = split_index(x, index)
+    if plain is not None:
+        x = _plain(x, plain)
+    return x if chosen is None else _chosen(x, chosen)  # type: ignore[no-any-return]
+
+
+def _plain(x: Any, index: Any) -> Tensor:
+    shape = x.array.shape
+    try:
+        value = x.array[index]
+    except IndexError as problem:
+        raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
+    if value.__class__ not in ARRAYS:
+        value = x.array[(*index, ...)] if isinstance(index, tuple) else x.array[index, ...]
+    return record_view(
+        "getitem", value, x, lambda xp, dy: xp.placed(dy, shape, index, False), lambda x: _plain(x, index)
+    )
+
+
+def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
+    shape = x.array.shape
+    try:
+        value = x.array[index]
+    except IndexError as problem:
+        raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
+    repeats = not all(each.__class__ is slice or each.dtype == bool for each in index)
+    return record("index", value, (x,), (lambda xp, dy: xp.placed(dy, shape, index, repeats),))
+
+
+def placed(values: Any, shape: tuple[int, ...], index: Any, repeats: bool) -> Tensor:
+    """y = 0 in `shape` with `values` added at `index`: the gradient of indexing        dvalues = dy[index]"""
+    part = _of(values.array).placed(values.array, shape, index, repeats)
+    return record("placed", part.whole(), (values,), (lambda xp, dy: dy[index],))
+
+
+def split_index(x: Any, index: Any) -> tuple[Any, Any]:
+    """`index` as a plain part, to be applied first, and a part with arrays for what remains; None for a part not there.
+
+    Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    if all([each is None or each is ... or each.__class__ in (int, slice) for each in parts]):
+        for each in parts:
+            if each.__class__ is slice and each.step is not None and each.step < 0:
+                raise ValueError("slices with a negative step are not possible on tensors; use flip")
+        return index, None
+    arrays = [_as_index(x, each) for each in parts]
+    full = _without_ellipsis(x, arrays)
+    plain = tuple([slice(None) if _is_array(each) and each.ndim else each for each in full for _ in range(_covers(each))])
+    chosen: list[Any] = []
+    for each in full:
+        if _is_array(each) and each.ndim:
+            chosen.append(each)
+        elif each.__class__ is not int:
+            chosen.append(slice(None))
+    while chosen and chosen[-1].__class__ is slice:
+        chosen.pop()
+    trivial = all([each.__class__ is slice and each == slice(None) for each in plain])
+    return (None if trivial else plain), (tuple(chosen) or None)
+
+
+def _is_array(part: Any) -> bool:
+    return part.__class__ in ARRAYS
+
+
+def _covers(part: Any) -> int:
+    """How many axes a part of an index uses up."""
+    return part.ndim if _is_array(part) and part.dtype == bool else 1
+
+
+def _as_index(x: Any, part: Any) -> Any:
+    """One part of an index, arrays and lists as arrays on the tensor's device, what counts as an integer as one."""
+    if part is None or part is ... or part.__class__ is slice:
+        return part
+    if isinstance(part, Variable):
+        part = part.array
+    if isinstance(part, (list, tuple, range)):
+        part = np.asarray([each.array.item() if isinstance(each, Variable) else each for each in part])
+        part = part.astype(np.int64) if part.size == 0 else part
+    if isinstance(part, np.generic | np.ndarray) and not isinstance(x.array, np.ndarray):
+        part = _of(x.array).from_host(np.asarray(part))
+    if _is_array(part) and part.dtype.kind in "biu":
+        _require_same_device(x.array, part)
+        return int(part) if part.ndim == 0 and part.dtype != bool and isinstance(part, np.ndarray) else part
+    if isinstance(part, (bool, np.bool_)):
+        return np.asarray(part)
+    if hasattr(part, "__index__") and not _is_array(part):
+        return part.__index__()
+    kind = getattr(part, "dtype", type(part).__name__)
+    raise IndexError(f"a tensor is indexed by integers, slices, None, ..., and tensors or lists of integers or bools, not by {kind}")
+
+
+def _without_ellipsis(x: Any, parts: Sequence[Any]) -> list[Any]:
+    """The parts with ... written out as full slices."""
+    used = sum([_covers(each) for each in parts if each is not None and each is not ...])
+    if used > x.array.ndim:
+        raise IndexError(f"too many indices: {used} for a tensor of shape {tuple(x.shape)}")
+    full: list[Any] = []
+    for each in parts:
+        full.extend([slice(None)] * (x.array.ndim - used) if each is ... else [each])
+    return full
+
+
+# ----------------------------------------------------------------------------------------------------- along one axis
+
+
+def gather(input: Any, dim: int, index: Any) -> Tensor:
+    """y[i, j] = x[index[i, j], j] for dim 0, x[i, index[i, j]] for dim 1, and so on        dx: dy added where y came from
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.gather.html
+    """
+    place = _places(input, dim, index, "gather")
+    shape = input.array.shape
+    value = input.array[place]
+    return record("gather", value, (input,), (lambda xp, dy: xp.placed(dy, shape, place, True),))
+
+
+def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
+    """`index` along `dim` and every entry's own position along the other axes, as one index into `x`."""
+    axis, ids = axis_of(x, dim), index.array
+    if ids.dtype.kind not in "iu":
+        raise RuntimeError(f"{name} needs an index of integers, got {index.dtype}")
+    if ids.ndim != x.array.ndim:
+        raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
+    if any(size > limit and each != axis for each, (size, limit) in enumerate(zip(ids.shape, x.array.shape, strict=True))):
+        raise RuntimeError(f"{name} along dim {dim}: an index of shape {tuple(index.shape)} is larger than the tensor's {tuple(x.shape)} elsewhere")
+    _require_in_range(ids, x.array.shape[axis] if x.array.ndim else 1, name, RuntimeError)
+    if ids.ndim == 0:
+        return ()
+    xp = _of(ids)
+    others = [xp.arange(size).reshape(tuple([-1 if each == place else 1 for each in range(ids.ndim)])) for place, size in enumerate(ids.shape)]
+    return tuple([ids if each == axis else other for each, other in enumerate(others)])
+
+
+def _require_in_range(ids: Any, size: int, name: str, error: type[Exception] = IndexError, negative: bool = False) -> None:
+    """Ids outside the axis they index are an error at once where they lie on the host."""
+    if isinstance(ids, np.ndarray) and ids.size and not (-size * negative <= ids.min() and ids.max() < size):
+        raise error(f"{name}: ids must lie in [0, {size - 1}], got ids from {ids.min()} to {ids.max()}")
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
+    """`gather` with the axes other than `dim` broadcast; without `dim`, of the flattened tensor"""
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    axis = axis_of(input, dim)
+    xp = _of(input.array)
+    one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])  # noqa: E731
+    shape = np.broadcast_shapes(one(input.array.shape), one(indices.array.shape))
+    both = [(*shape[:axis], each.array.shape[axis], *shape[axis + 1 :]) for each in (input, indices)]
+    return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(indices.array, both[1])))
+
+
+def index_select(input: Any, dim: int, index: Any) -> Tensor:
+    """y = the entries of x along `dim` that a vector of integers names        dx: dy added where y came from"""
+    axis = axis_of(input, dim)
+    if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
+        raise (IndexError if index.array.ndim > 1 else RuntimeError)(
+            f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
+        )
+    _require_in_range(index.array, input.array.shape[axis], "index_select")
+    return _chosen(input, (*(slice(None),) * axis, index.array.reshape(-1)))
+
+
+def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float | None = None, reduce: str | None = None) -> Tensor:
+    """y = x with y[index[i, j], j] = src[i, j] for dim 0, and so on; `src` may be a number
+
+    dx = dy, 0 where it was replaced        dsrc = dy from where it was put
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.scatter_.html
+    """
+    if reduce == "add":
+        return scatter_add(input, dim, index, src)
+    if reduce is not None:
+        raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
+    src = value if src is None else src
+    place, taken = _source_of(input, dim, index, src, "scatter")
+    result = input.array.copy()
+    result[place] = taken.array if isinstance(taken, Variable) else taken
+    rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
+    return record("scatter", result, (input, taken), rule)
+
+
+def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
+    """dy with zeros at `place`."""
+    if isinstance(dy, Variable):
+        untouched = _of(dy.array).ones(dy.array.shape, dy.array.dtype)
+        untouched[place] = 0
+        return dy * wrap(untouched)
+    result = dy.copy()
+    result[place] = 0
+    return result
+
+
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
+    """y = x with src[i, j] added to y[index[i, j], j] for dim 0, and so on        dx = dy        dsrc = dy from there"""
+    place, taken = _source_of(input, dim, index, src, "scatter_add")
+    result = input.array.copy()
+    _of(result).add_at(result, place, taken.array)
+    return record("scatter_add", result, (input, taken), (lambda xp, dy: dy, lambda xp, dy: dy[place]))
+
+
+def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, Any]:
+    """Where to put, and what, cut to the size of the index."""
+    if index.array.ndim != x.array.ndim or index.array.size == 0:
+        place = _places(x, dim, index, name) if index.array.size else tuple([slice(0, 0)] * x.array.ndim)
+        return place, src if index.array.size or not isinstance(src, Variable) else src[place]  # type: ignore[index]
+    place = _places(x, dim, index, name)
+    if not isinstance(src, Variable):
+        return place, src
+    if src.array.dtype != x.array.dtype:
+        raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
+    if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
+        raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {tuple(src.array.shape)} and {tuple(index.shape)}")
+    return place, src[tuple([slice(0, size) for size in index.array.shape])] if src.array.shape != index.array.shape else src  # type: ignore[index]
+
+
+def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
+    """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
+    axis = axis_of(input, dim)
+    _require_in_range(index.array, input.array.shape[axis], "index_add")
+    if source.array.dtype != input.array.dtype:
+        raise RuntimeError(f"index_add needs source and tensor of one dtype, got {source.dtype} and {input.dtype}")
+    place = (*(slice(None),) * axis, index.array)
+    result = input.array.copy()
+    _of(result).add_at(result, place, source.array * alpha)
+    return record("index_add", result, (input, source), (lambda xp, dy: dy, lambda xp, dy: dy[place] * alpha))
+
+
+# -------------------------------------------------------------------------------------------------------------- masks
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
+    """y = `value`, a number or a tensor without axes, where the mask holds, else x        dx = dy, 0 where it holds"""
+    _require_mask(mask)
+    if isinstance(value, Variable) and value.array.ndim:
+        raise RuntimeError(f"masked_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
+    fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
+    rule = (lambda xp, dy, mask: xp.where(mask, 0.0, dy), lambda xp, dy, mask: xp.where(mask, dy, 0.0))
+    return record("masked_fill", _of(input.array).where(mask.array, fill, input.array), (input, value), rule, (mask.array,))
+
+
+def masked_select(input: Any, mask: Any) -> Tensor:
+    """y = the elements of x where the mask holds, in order, as a vector"""
+    _require_mask(mask)
+    shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
+    return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]  # type: ignore[no-any-return]
+
+
+def _require_mask(mask: Any) -> None:
+    if mask.array.dtype != bool:
+        raise RuntimeError(f"a mask holds bools, got {mask.dtype}; make one by comparing: mask != 0")
+
+
+def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+    """Where x is not 0: (N, axes) positions, or one vector per axis with `as_tuple`"""
+    found = _of(input.array).nonzero(input.array if input.array.ndim else input.array.reshape(1))
+    if as_tuple:
+        return tuple([wrap(each) for each in found])
+    return wrap(_of(input.array).stack(found, axis=1)) if input.array.ndim else wrap(found[0].reshape(-1, 1)[:, :0])
+
+
+# ------------------------------------------------------------------------------------------------- repeating, triangles
+
+
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tensor:
+    """y repeats each entry of x along `dim` (of the flattened tensor without one), all alike or each by its own count"""
+    if dim is None:
+        return repeat_interleave(input.reshape(-1), repeats, 0)
+    axis = axis_of(input, dim)
+    xp = _of(input.array)
+    counts = _of(repeats.array).to_host(repeats.array) if isinstance(repeats, Variable) else np.asarray(repeats)
+    size = input.array.shape[axis]
+    if counts.ndim and counts.size not in (1, size):
+        raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
+    ids = np.repeat(np.arange(size), counts.reshape(-1) if counts.ndim else counts)
+    return _chosen(input, (*(slice(None),) * axis, xp.asarray(ids)))
+
+
+def tril(input: Any, diagonal: int = 0) -> Tensor:
+    """y = x with zeros above the given diagonal of its last two axes"""
+    return _triangle("tril", input, diagonal)
+
+
+def triu(input: Any, diagonal: int = 0) -> Tensor:
+    """y = x with zeros below the given diagonal of its last two axes"""
+    return _triangle("triu", input, diagonal)
+
+
+def _triangle(name: str, x: Any, diagonal: int) -> Tensor:
+    if x.array.ndim < 2:
+        raise RuntimeError(f"{name} needs at least two axes, got shape {tuple(x.shape)}")
+    return record(name, getattr(_of(x.array), name)(x.array, diagonal), (x,), (lambda xp, dy: getattr(xp, name)(dy, diagonal),))
+
+
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """y = the diagonal of two axes of x, as the last axis"""
+    one, other = axis_of(input, dim1), axis_of(input, dim2)
+    rows, columns = input.array.shape[one], input.array.shape[other]
+    length = max(min(rows - max(-offset, 0), columns - max(offset, 0)), 0)
+    turned = input.movedim((one, other), (-2, -1))
+    steps = np.arange(length)
+    xp = _of(input.array)
+    front = (slice(None),) * (input.array.ndim - 2)
+    return _chosen(turned, (*front, xp.asarray(steps + max(-offset, 0)), xp.asarray(steps + max(offset, 0))))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
+    """y[..., k] = 1 where x is k, else 0; as many classes as the largest id needs if none are given
+
+    >>> import minigrad
+    >>> minigrad.nn.functional.one_hot(minigrad.tensor([2, 0])).tolist()
+    [[0, 0, 1], [1, 0, 0]]
+    """
+    ids = tensor.array
+    if ids.dtype != np.int64:
+        raise RuntimeError(f"one_hot needs ids of int64, got {tensor.dtype}; use x.long()")
+    if num_classes == -1:
+        if ids.size == 0:
+            raise RuntimeError("one_hot cannot tell the number of classes from no ids; give num_classes")
+        num_classes = int(ids.max()) + 1
+    _require_in_range(ids, num_classes, "one_hot", RuntimeError)
+    return wrap((ids[..., None] == _of(ids).arange(num_classes)).astype(np.int64))
+

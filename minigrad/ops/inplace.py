@@ -1,0 +1,164 @@
+"""Changes in place: compute as usual, write the result into the tensor's own memory, and let its history follow.
+
+A tensor that others show through views shares its memory and its version with them. After a change their own nodes no
+longer tell where their values come from; `refresh` makes them anew at their next use.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..state import no_grad, state
+from ..tape import Leaf, Variable, note_change, record, refresh, wrap
+from .elementwise import _of, as_variable
+from .index import _zeroed, getitem, split_index
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """The form of an operation that writes its result into its first argument: x.add_(y) for add(x, y)."""
+
+    @functools.wraps(operation)
+    def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
+        require_changeable(x)
+        return write(x, operation(x, *args, **kwargs))
+
+    changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
+    changed.__doc__ = f"`{operation.__name__}`, written into the tensor itself, which is returned."
+    return changed
+
+
+def require_changeable(x: Any) -> None:
+    """RuntimeError for a leaf that wants a gradient, or a view of one, while operations are recorded."""
+    if not state.recording:
+        return
+    root = x
+    while root.base is not None:
+        root = root.base.of
+    if isinstance(root.node, Leaf):
+        what = "a leaf that requires grad" if root is x else "a view of a leaf that requires grad"
+        raise RuntimeError(
+            f"{what} (shape {tuple(x.array.shape)}) cannot be changed in place while operations are recorded: its gradient would be "
+            "lost. Wrap the change in `with no_grad():`, or compute a new tensor"
+        )
+
+
+def write(x: Any, result: Any) -> Tensor:
+    """Put a result into the memory of x, and give x the result's history."""
+    if result.array.shape != x.array.shape:
+        raise RuntimeError(
+            f"a tensor of shape {tuple(x.array.shape)} cannot take a result of shape {tuple(result.array.shape)} in place; "
+            "use the out-of-place form"
+        )
+    if result.array.dtype != x.array.dtype:
+        if "biuf".index(result.array.dtype.kind.replace("u", "i")) > "biuf".index(x.array.dtype.kind.replace("u", "i")):
+            raise RuntimeError(f"a tensor of {x.dtype} cannot take a result of {result.dtype} in place; use the out-of-place form")
+        result = result.to(x.dtype)
+    refresh(x)
+    x.array[...] = result.array
+    note_change(x)
+    if state.recording and (x.node is not None or result.node is not None or _root(x).node is not None):
+        if x.base is None:
+            x.node = result.node
+        else:
+            _hang_on_root(x, result)
+    return x  # type: ignore[no-any-return]
+
+
+def _root(x: Any) -> Any:
+    while x.base is not None:
+        x = x.base.of
+    return x
+
+
+def _hang_on_root(x: Any, result: Any) -> None:
+    """x is a view, and has just been overwritten by `result`: so was a part of the tensor whose memory it shows."""
+    chain, root = [], x
+    while root.base is not None:
+        chain.append(root.base.again)
+        root = root.base.of
+    with no_grad():
+        where = wrap(_of(root.array).arange(root.array.size).reshape(root.array.shape))
+        for again in reversed(chain):
+            where = again(where)
+    place, shape = where.array, root.array.shape
+    rule = (
+        lambda xp, dy: _zeroed(xp, dy.reshape((-1,)), place).reshape(shape),
+        lambda xp, dy: dy.reshape((-1,))[place],
+    )
+    root.node = record("copy_slices", root.array, (root, result), rule).node
+    x.base.number = -2  # older than any change, so that refresh makes x's node anew
+    refresh(x)
+
+
+def setitem(x: Any, index: Any, value: Any) -> None:
+    """x[index] = value, a number or a tensor that broadcasts        dx = dy, 0 there        dvalue = dy[index]
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.index_put_.html
+    """
+    require_changeable(x)
+    value = value if value.__class__ in (float, int, bool) else as_variable(value, x)
+    plain, chosen = split_index(x, index)
+    tracked = state.recording and (x.node is not None or getattr(value, "node", None) is not None or _root(x).node is not None)
+    if (plain is not None and chosen is not None) or (tracked and x.base is not None and plain is not None):
+        target = getitem(x, index if plain is None or chosen is None else plain)
+        if chosen is not None:
+            return setitem(target, chosen, value)
+        write(target, _broadcast(value, target))
+        return None
+    place = plain if chosen is None else chosen
+    if tracked and x.base is not None:
+        result = wrap(x.array.copy())
+        result.node = x.node
+        setitem(result, place, value)
+        write(x, result)
+        return None
+    _put(x.array, place, value)
+    if tracked:
+        before = x.array[place].shape
+        rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place].reshape(before))
+        made = record("setitem", x.array, (x, value), rule)
+        x.node = made.node
+    note_change(x)
+    return None
+
+
+def _put(array: Any, place: Any, value: Any) -> None:
+    given = value.array if isinstance(value, Variable) else value
+    try:
+        array[place] = given
+    except ValueError as problem:
+        raise RuntimeError(
+            f"a value of shape {getattr(given, 'shape', ())} does not fit the place of shape {array[place].shape} it is assigned to"
+        ) from problem
+
+
+def _broadcast(value: Any, like: Any) -> Any:
+    if not isinstance(value, Variable):
+        return wrap(_of(like.array).full_like(like.array, value))
+    shape = value.array.shape
+    while len(shape) > like.array.ndim and shape[0] == 1:
+        value, shape = value[0], shape[1:]  # type: ignore[index]
+    return value.expand(like.array.shape)  # type: ignore[attr-defined]
+
+
+def copy_(x: Any, source: Any) -> Tensor:
+    """The elements of `source`, broadcast, written into x."""
+    require_changeable(x)
+    given = as_variable(source, x).to(x.device, x.dtype)
+    return write(x, given.expand(x.array.shape))
+
+
+def fill_(x: Any, value: Any) -> Tensor:
+    """`value`, a number or a tensor without axes, written into every element of x."""
+    require_changeable(x)
+    return write(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x))
+
+
+def zero_(x: Any) -> Tensor:
+    """0 written into every element of x."""
+    return fill_(x, 0)

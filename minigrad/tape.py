@@ -1,0 +1,563 @@
+"""The tape: what was computed, in order, and the walk back along it that yields gradients.
+
+Every operation calls `record`, which wraps the value it computed in a tensor and, if a gradient may be wanted later,
+notes a `Node`. Nodes are numbered as they are made. An operation can only use what exists already, so its node always
+has a larger number than the nodes it draws from, and walking in falling order of numbers meets each node after
+everything that used it:
+
+    a = leaf          # node 0
+    b = a + a         # node 1, draws twice from node 0
+    c = b + b         # node 2, draws twice from node 1
+
+Node 2 hands node 1 two gradients. They must be added before node 1 is asked for its own, or node 0 would be visited
+once for each path from c to a: four times here, 2ⁿ times in a chain of n. Falling numbers make the wait automatic,
+and a heap of numbers makes the walk a loop: no recursion, whatever the length.
+
+A backward rule is written once and serves twice. Its first argument is the namespace to compute in: an array library
+when only gradients are wanted, or `minigrad.ops` when gradients shall be differentiable themselves; the other arguments
+are arrays or Tensors accordingly. Operators, methods and `xp.` functions are spelled alike on both.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from . import backend
+from .backend import Part
+from .state import Place, set_recording, state
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+    from .trace import Facts, Observer
+
+__all__ = ["Branch", "Leaf", "Node", "Source", "Variable", "note_change", "numbers_on_path", "record", "record_several", "record_view", "refresh", "show_memory_of", "version_of", "walk", "wrap"]
+
+Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
+
+_next_number = itertools.count().__next__
+_new = object.__new__
+_ARRAYS = backend.ARRAYS
+_BY_CLASS = backend.BY_CLASS
+_asarray = backend.CPU.asarray
+
+
+class Variable:
+    """An array with a place on the tape; `Tensor` adds the methods people call.
+
+    array    the NumPy or CuPy array
+    node     what made it (`Node`), where its gradient is gathered (`Leaf`), or None: no gradient wanted
+    version  counts changes of the memory in place, see `version_of`; None while nobody has asked
+    source   what pictures say of it where it has no node
+    """
+
+    __slots__ = ("__weakref__", "_grad", "array", "base", "node", "source", "version")
+
+    array: Any
+    node: Node | None
+    version: list[int] | None
+    base: Any
+    source: Source | None
+    _grad: Tensor | None
+
+
+class Node:
+    """One operation on the tape.
+
+    number   position on the tape
+    op       name of the operation
+    parents  per input: the Node it came from, or a Source
+    rule     one function per input, each called only if that input wants a gradient, or one function for all inputs
+    kept     what the rule needs; None once freed
+    shape, dtype   of the value; lists of them where the operation has several outputs
+    place    module scope, time step, layer, direction
+    hooks    functions called with the gradient; facts: what a trace noted
+    """
+
+    __slots__ = ("__weakref__", "dtype", "facts", "hooks", "kept", "number", "op", "parents", "place", "rule", "shape")
+
+    number: int
+    op: str
+    parents: Sequence[Node | Source]
+    rule: Any
+    kept: tuple[Any, ...] | None
+    shape: Any
+    dtype: Any
+    place: Place
+    hooks: dict[int, Callable[[Any], Any]] | None
+    facts: Facts | None
+
+    def name(self) -> str:
+        """The operation's name as PyTorch would spell it: MulBackward0."""
+        return "".join(part.capitalize() for part in self.op.split("_")) + "Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Per input: (the node it came from or None, which of that node's outputs it is)."""
+        edges: list[tuple[Node | None, int]] = []
+        for parent in self.parents:
+            if isinstance(parent, Branch):
+                edges.append((parent.parents[0], parent.index))  # type: ignore[arg-type]
+            else:
+                edges.append((parent if isinstance(parent, Node) else None, 0))
+        return tuple(edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class Leaf(Node):
+    """Where the gradient of a tensor that the user made is gathered.
+
+    It knows its tensor weakly: the tensor owns the leaf, and a cycle would keep both alive until the collector runs.
+    """
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Variable, op: str = "leaf") -> None:
+        self.number, self.op, self.parents, self.rule, self.kept = _next_number(), op, (), None, ()
+        self.shape, self.dtype, self.place = tensor.array.shape, tensor.array.dtype, state.place
+        self.hooks = self.facts = None
+        self.tensor = weakref.ref(tensor)
+
+    @property
+    def variable(self) -> Variable | None:
+        """The tensor, while it lives."""
+        return self.tensor()
+
+    def name(self) -> str:
+        return "AccumulateGrad"
+
+
+class Branch(Node):
+    """Output number `index` of a node that has several; its only parent is that node."""
+
+    __slots__ = ("index",)
+
+    index: int
+
+
+class Source:
+    """An input that wants no gradient: a constant, or a tensor cut from the tape by `detach` at node `cut`."""
+
+    __slots__ = ("cut", "dtype", "kind", "shape")
+    number = -1  # never on the tape
+
+    def __init__(self, kind: str, shape: tuple[int, ...] = (), dtype: Any = None, cut: int | None = None) -> None:
+        self.kind, self.shape, self.dtype, self.cut = kind, shape, dtype, cut
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.shape}{'' if self.cut is None else f' cut from node {self.cut}'}>"
+
+
+NUMBER = Source("number")  # stands for every Python number among the inputs
+
+
+class _Kept(Variable):
+    """A node's own value, kept for its rule. It knows no node, or node and value would keep each other alive."""
+
+    __slots__ = ("index",)
+
+    index: int | None  # which output, where there are several
+
+
+class _Above:
+    """What stands above the tape and is named to it once, at import: the class of results, and the namespace of ops."""
+
+    Tensor: Any = Variable
+    ops: Any = None
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor around an array (or the scalar NumPy returned in place of one), with no place on the tape."""
+    tensor = _new(_Above.Tensor)
+    tensor.array = array if array.__class__ in _ARRAYS else _asarray(array)
+    tensor.node = tensor.version = tensor.base = tensor.source = tensor._grad = None
+    return tensor
+
+
+def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...] = ()) -> Tensor:
+    """Wrap `value`, which `op` computed from `inputs`, and put a node on the tape if any input wants a gradient.
+
+    op      the name that pictures and messages use
+    inputs  Tensors and constants
+    rule    a tuple with one function per input, each called only if that input wants a gradient: rule(xp, dy, *kept);
+            or one function for all inputs, which returns a sequence with a gradient or None for each
+    keep    what the rule needs: inputs, `value` itself, or anything constant. Tensors among them are checked for
+            changes in place before they are used
+    """
+    tensor = _new(_Above.Tensor)
+    tensor.array = array = value if value.__class__ in _ARRAYS else _asarray(value)
+    tensor.node = tensor.version = tensor.base = tensor.source = tensor._grad = None
+    if state.recording:
+        wanted = False
+        for given in inputs:
+            if isinstance(given, Variable):
+                if given.base is not None:
+                    refresh(given)
+                if given.node is not None:
+                    wanted = True
+        if not wanted:
+            return tensor
+        for kept in keep:
+            if kept is value:
+                keep = _with_aliases(keep, [value], [tensor])
+        # What follows is _node, written out: it runs for every operation of every training step.
+        tensor.node = node = _new(Node)
+        node.number = _next_number()
+        node.op = op
+        node.parents = [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+        node.rule = rule
+        node.kept = keep
+        node.shape = array.shape
+        node.dtype = array.dtype
+        node.place = state.place
+        node.hooks = node.facts = None
+        if state.observers:
+            _tell_made(node, [tensor])
+    return tensor
+
+
+def record_view(op: str, value: Any, x: Variable, rule: Any, again: Callable[[Any], Any]) -> Tensor:
+    """`record` for an operation whose value shows the same memory as `x`; `again` does it to another tensor."""
+    tensor = record(op, value, (x,), (rule,))
+    show_memory_of(x, tensor, again)
+    return tensor
+
+
+def show_memory_of(x: Variable, tensor: Variable, again: Callable[[Any], Any]) -> None:
+    """Note that `tensor` is a view of `x`, if it is: some of what could be views are copies."""
+    base = tensor.array.base
+    if base is not None and (base is x.array or base is x.array.base):
+        tensor.version = version_of(x)
+        if state.recording:
+            tensor.base = View(x, again)
+
+
+class View:
+    """How a tensor came to show another's memory: `of` is the other, `again(of)` makes the view anew.
+
+    `number` is the position on the tape up to which the view's own node accounts for changes made through others.
+    """
+
+    __slots__ = ("again", "number", "of")
+
+    def __init__(self, of: Variable, again: Callable[[Any], Any]) -> None:
+        self.of, self.again = of, again
+        self.number = -1 if of.version is None else of.version[0]
+
+
+def refresh(tensor: Variable) -> None:
+    """Make the node of a view anew if the memory it shows was changed in place since, perhaps through another view."""
+    stale = []
+    while tensor.base is not None and tensor.version is not None and tensor.version[0] > tensor.base.number:
+        stale.append(tensor)
+        tensor = tensor.base.of
+    while stale:
+        view = stale.pop()
+        with set_recording(True):
+            view.node = view.base.again(view.base.of).node
+        view.base.number = view.version[0]  # type: ignore[index]
+
+
+def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...] = ()) -> list[Tensor]:
+    """`record` for an operation with several outputs: one node, and one Branch per output.
+
+    The rule's `dy` is then a list, with None for every output that nobody used.
+    """
+    tensors = [wrap(value) for value in values]
+    for given in inputs:
+        if isinstance(given, Variable):
+            refresh(given)
+    if state.recording and any(isinstance(given, Variable) and given.node is not None for given in inputs):
+        keep = _with_aliases(keep, values, tensors)
+        node = _node(Node, op, inputs, rule, keep)
+        node.shape, node.dtype = [each.array.shape for each in tensors], [each.array.dtype for each in tensors]
+        for index, tensor in enumerate(tensors):
+            tensor.node = _branch(node, index)
+        if state.observers:
+            _tell_made(node, tensors)
+    return tensors
+
+
+def _node(kind: type[Node], op: str, inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...]) -> Any:
+    node = _new(kind)
+    node.number = _next_number()
+    node.op = op
+    node.parents = [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+    node.rule = rule
+    node.kept = keep
+    node.place = state.place
+    node.hooks = node.facts = None
+    return node
+
+
+def _branch(node: Node, index: int) -> Branch:
+    branch: Branch = _node(Branch, node.op, (), None, ())
+    branch.parents, branch.index = (node,), index
+    branch.shape, branch.dtype = node.shape[index], node.dtype[index]
+    return branch
+
+
+def _constant(tensor: Variable) -> Source:
+    """What pictures say of an input that wants no gradient, noted at its first use."""
+    tensor.source = Source("constant", tensor.array.shape, tensor.array.dtype)
+    return tensor.source
+
+
+def _with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequence[Variable]) -> tuple[Any, ...]:
+    """`keep`, with the operation's own values in a form that can be kept on its node."""
+    aliases = []
+    for kept in keep:
+        for index, value in enumerate(values):
+            if kept is value:
+                kept = _new(_Kept)
+                kept.array, kept.node, kept.version = tensors[index].array, None, version_of(tensors[index])
+                kept.index = index if len(values) > 1 else None
+        aliases.append(kept)
+    return tuple(aliases)
+
+
+# ------------------------------------------------------------------------------------------------- changes in place
+
+
+class _LastChange:
+    """The position on the tape of the latest change in place, in any thread."""
+
+    number = -1
+
+
+def version_of(tensor: Variable) -> list[int]:
+    """[position on the tape of the last change in place, number of changes], shared by all views of one memory."""
+    if tensor.version is None:
+        tensor.version = [-1, 0]
+    return tensor.version
+
+
+def note_change(tensor: Variable) -> None:
+    """Note that the memory of `tensor` has just been changed in place.
+
+    The change takes a number from the tape, so that comparing two numbers tells what came first, a value being kept
+    or its memory being changed.
+    """
+    version = version_of(tensor)
+    version[0] = _LastChange.number = _next_number()
+    version[1] += 1
+
+
+def _check_usable(node: Node) -> None:
+    """RuntimeError if what `node` kept for its rule was given back, or changed in place after it was kept."""
+    if node.kept is None:
+        raise RuntimeError(
+            f"{node!r} was walked before, and what it kept for its gradient was given back. To go backward a second "
+            "time, call backward(retain_graph=True) the first time, or compute the value again"
+        )
+    for kept in node.kept:
+        if isinstance(kept, Variable) and kept.version is not None and kept.version[0] > node.number:
+            raise RuntimeError(
+                f"{node!r} (node {node.number}, {node.place}) kept a tensor of shape {tuple(kept.array.shape)} for its gradient, "
+                f"and that tensor was changed in place afterwards (at position {kept.version[0]}; it is now at version "
+                f"{kept.version[1]}). Use the out-of-place form of the operation that changed it (x = x + 1 instead of "
+                "x += 1), or change a clone() of it"
+            )
+
+
+# ---------------------------------------------------------------------------------------------------- the walk back
+
+
+def walk(
+    roots: Iterable[tuple[Node, Any]],
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    on_path: set[int] | None = None,
+    found: dict[int, Any] | None = None,
+) -> None:
+    """Carry gradients from `roots`, pairs (node, gradient), back to the leaves.
+
+    Gradients are arrays, or Tensors with `create_graph`. `on_path` limits the walk to these numbers. Leaves gather
+    their gradients, unless `found` is given: then the gradients of the numbers in it are put there instead.
+    """
+    heap: list[int] = []  # numbers of nodes with a gradient waiting, negated: the largest comes first
+    waiting: dict[int, list[Any]] = {}  # number -> [node, gradient, whether the gradient is a sum made here]
+    observers = state.observers
+
+    def deliver(node: Node, gradient: Any) -> None:
+        if gradient.shape != node.shape or gradient.dtype is not node.dtype:
+            gradient = _fit(gradient, node)
+        entry = waiting.get(node.number)
+        if gradient.__class__ is Part:
+            if entry is None:
+                waiting[node.number] = [node, gradient.whole(), True]
+                heappush(heap, -node.number)
+            else:
+                entry[1], entry[2] = entry[1] if entry[2] else entry[1].copy(), True
+                gradient.add_to(entry[1])
+        elif entry is None:
+            waiting[node.number] = [node, gradient, False]
+            heappush(heap, -node.number)
+        elif entry[2]:
+            entry[1] += gradient  # in place: nobody else holds a sum made here
+        else:
+            entry[1] = entry[1] + gradient
+            entry[2] = not create_graph
+
+    for node, gradient in roots:
+        deliver(node, gradient)
+    while heap:
+        node, dy, is_sum = waiting.pop(-heappop(heap))
+        if node.hooks is not None:
+            dy = _run_hooks(node, dy, create_graph)
+        if found is not None and node.number in found:
+            found[node.number] = dy
+        if node.__class__ is not Node:
+            if isinstance(node, Branch):
+                _deliver_branch(node, dy, heap, waiting)
+            elif found is None and (on_path is None or node.number in on_path):
+                _gather(node, dy, is_sum or (not create_graph and _references(dy) <= _ALONE), create_graph)
+            continue
+
+        parents, rule = node.parents, node.rule
+        if on_path is not None:
+            parents = [parent if parent.number in on_path else NUMBER for parent in parents]
+        kept = node.kept
+        if kept is None or _LastChange.number > node.number:
+            _check_usable(node)
+        if create_graph:
+            xp, kept = _Above.ops, [_as_tensor(each, node) for each in kept]
+        else:
+            xp = _BY_CLASS.get(dy.__class__) or _backend_of_several(dy)
+            kept = [each.array if isinstance(each, Variable) else each for each in kept] if kept else kept
+        if rule.__class__ is not tuple:
+            gradients = rule(xp, dy, *kept)
+        else:
+            gradients = [part(xp, dy, *kept) if parent.number >= 0 else None for part, parent in zip(rule, parents)]
+        if observers:
+            _tell_passed(observers, node, gradients)
+        del kept, dy  # memory is given back as the walk goes on: after its rule, nobody needs what a node kept
+        if node.kept and not retain_graph:
+            node.kept = None
+            if observers:
+                _tell_freed(observers, node)
+        for parent, gradient in zip(parents, gradients):
+            if gradient is not None and parent.number >= 0:
+                deliver(parent, gradient)
+        del gradients
+        gradient = None
+
+
+def _as_tensor(kept: Any, node: Node) -> Any:
+    if isinstance(kept, _Kept):
+        tensor = wrap(kept.array)
+        tensor.version = kept.version
+        tensor.node = node if kept.index is None else _branch(node, kept.index)
+        return tensor
+    return wrap(kept) if kept.__class__ in _ARRAYS else kept
+
+
+def _deliver_branch(branch: Branch, gradient: Any, heap: list[int], waiting: dict[int, list[Any]]) -> None:
+    """Put the gradient of one output into the list that waits for the node of them all."""
+    node: Any = branch.parents[0]
+    if node.number not in waiting:
+        waiting[node.number] = [node, [None] * len(node.shape), False]
+        heappush(heap, -node.number)
+    gradients = waiting[node.number][1]
+    before = gradients[branch.index]
+    gradients[branch.index] = gradient if before is None else before + gradient
+
+
+def _backend_of_several(gradients: list[Any]) -> backend.Backend:
+    return backend.of(next(each for each in gradients if each is not None))
+
+
+def _fit(gradient: Any, node: Node) -> Any:
+    """Undo broadcasting and promotion: sum over the axes along which an input was repeated, return to its dtype."""
+    shape = tuple(node.shape)
+    if tuple(gradient.shape) != shape:
+        new = len(gradient.shape) - len(shape)
+        repeated = [new + axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[new + axis] != 1]
+        gradient = gradient.sum(axis=(*range(new), *repeated), keepdims=True).reshape(shape)
+    if isinstance(gradient, Variable):
+        return gradient if gradient.array.dtype == node.dtype else _Above.ops.cast(gradient, node.dtype)
+    if gradient.__class__ is Part:
+        gradient = gradient.whole()
+    return gradient if gradient.dtype == node.dtype else gradient.astype(node.dtype)
+
+
+def _references(gradient: Any) -> int:
+    """How often an array is referred to, seen from here."""
+    return sys.getrefcount(gradient) if gradient.base is None else sys.maxsize
+
+
+def _references_to_a_fresh_array() -> int:
+    fresh = backend.CPU.empty(1)
+    return _references(fresh)
+
+
+_ALONE = _references_to_a_fresh_array()  # the count of an array that one variable holds; it depends on Python's version
+
+
+def _gather(leaf: Node, gradient: Any, private: bool, create_graph: bool) -> None:
+    """Add a gradient to a leaf's `.grad`, which stays an array of its own.
+
+    Rules may hand the same array to several inputs (addition does), or a view. As in PyTorch, an array that nobody
+    else refers to is taken as it is, and any other is copied.
+    """
+    tensor = leaf.variable  # type: ignore[attr-defined]
+    if tensor is None:
+        return
+    if create_graph:
+        tensor._grad = _Above.ops.clone(gradient) if tensor._grad is None else tensor._grad + gradient
+    elif tensor._grad is None:
+        tensor._grad = wrap(gradient if private else gradient.copy())
+    elif tensor._grad.node is None:
+        tensor._grad.array += gradient
+        note_change(tensor._grad)
+    else:
+        tensor._grad = wrap(tensor._grad.array + gradient)
+
+
+def _run_hooks(node: Node, gradient: Any, create_graph: bool) -> Any:
+    """Show a gradient to the functions registered for it; each may return another in its place."""
+    assert node.hooks is not None
+    for hook in list(node.hooks.values()):
+        tensor = gradient if create_graph else wrap(gradient)
+        with set_recording(create_graph):
+            answer = hook(tensor)
+        if answer is not None:
+            gradient = answer if create_graph else answer.array
+    return gradient
+
+
+def _tell_made(node: Node, tensors: list[Tensor]) -> None:
+    for observer in state.observers:
+        observer.made(node, tensors)
+
+
+def _tell_passed(observers: Iterable[Observer], node: Node, gradients: Sequence[Any]) -> None:
+    for observer in observers:
+        observer.passed(node, gradients)
+
+
+def _tell_freed(observers: Iterable[Observer], node: Node) -> None:
+    for observer in observers:
+        observer.freed(node)
+
+
+def numbers_on_path(roots: Iterable[Node], targets: set[int]) -> set[int]:
+    """The numbers of all nodes that lie between `roots` and `targets`, both included."""
+    reached: dict[int, Node] = {}
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node.number not in reached:
+            reached[node.number] = node
+            waiting.extend(parent for parent in node.parents if isinstance(parent, Node))
+    on_path: set[int] = set()
+    for number in sorted(reached):
+        if number in targets or any(parent.number in on_path for parent in reached[number].parents):
+            on_path.add(number)
+    return on_path

@@ -1,0 +1,568 @@
+"""`Tensor`: the class, and the one table that ties operators and methods to operations."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import autograd, backend, ops, printing, types
+from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
+
+__all__ = ["Tensor"]
+
+
+class Tensor(Variable):
+    """An array of numbers that remembers how it was computed.
+
+    Names, arguments, defaults and errors are PyTorch's. `Tensor(2, 3)` makes zeros of that shape and `Tensor([1, 2])`
+    a tensor of the default dtype; `minigrad.tensor(...)` is the usual way to make one.
+
+    Source: https://docs.pytorch.org/docs/stable/tensors.html
+
+    >>> import minigrad
+    >>> x = minigrad.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # so that numpy_array * tensor asks the tensor
+    __hash__ = object.__hash__
+
+    def __new__(cls, *data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        if len(data) == 1 and not isinstance(data[0], int):
+            made = ops.tensor(data[0], dtype=dtype or types.default_dtype(), device=device)
+        else:
+            made = ops.zeros(*data or (0,), dtype=dtype, device=device)
+        return made if cls is Tensor else made.as_subclass(cls)
+
+    def as_subclass(self, cls: type[Any]) -> Any:
+        """The same array, as an instance of a class derived from Tensor, off the tape."""
+        made = object.__new__(cls)
+        made.array, made.version = self.array, version_of(self)
+        made.node = made.base = made.source = made._grad = None
+        return made
+
+    # ------------------------------------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> types.Size:
+        """The sizes of all axes."""
+        return types.Size(self.array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes of all axes, or of one."""
+        return self.shape if dim is None else self.array.shape[ops.shape.axis_of(self, dim)]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return int(self.array.ndim)
+
+    def dim(self) -> int:
+        """How many axes there are."""
+        return int(self.array.ndim)
+
+    def numel(self) -> int:
+        """How many elements there are."""
+        return int(self.array.size)
+
+    nelement = numel
+
+    @property
+    def dtype(self) -> types.dtype:
+        """The type of one element."""
+        return types.of_numpy(self.array.dtype)
+
+    @property
+    def device(self) -> types.device:
+        """Where the elements live."""
+        return backend.of(self.array).device_of(self.array)
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the elements live on a GPU."""
+        return self.device.type == "cuda"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return int(self.array.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self.array.size * self.array.dtype.itemsize)
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.itemsize
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating point."""
+        return self.dtype.is_floating_point
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in order."""
+        return bool(self.array.flags.c_contiguous)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """How many elements lie between neighbours along each axis, or along one."""
+        steps = tuple(step // self.array.dtype.itemsize for step in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    # ---------------------------------------------------------------------------------------------- its gradient
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is wanted: set on leaves, inherited by what is computed from them."""
+        refresh(self)
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        ops.create.requires_grad(self, wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make this leaf want a gradient, or stop wanting one; returns it."""
+        ops.create.requires_grad(self, requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user rather than computed from what wants a gradient."""
+        refresh(self)
+        return self.node is None or isinstance(self.node, Leaf)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made it; None for leaves."""
+        refresh(self)
+        node = self.node
+        if isinstance(node, Branch):
+            return node.parents[0]  # type: ignore[return-value]
+        return None if isinstance(node, Leaf) else node
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient gathered so far; None before the first backward()."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None:
+            if not isinstance(gradient, Tensor):
+                raise TypeError(f"a gradient is a tensor or None, got {type(gradient).__name__}")
+            if (gradient.shape, gradient.dtype, gradient.device) != (self.shape, self.dtype, self.device):
+                raise RuntimeError(
+                    f"a gradient has its tensor's shape, dtype and device: {tuple(self.shape)} {self.dtype} {self.device}, "
+                    f"got {tuple(gradient.shape)} {gradient.dtype} {gradient.device}"
+                )
+        self._grad = gradient
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        """Add d self / d leaf to the `.grad` of every leaf that self was computed from.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
+        """
+        autograd.backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a computed tensor in its `.grad` too."""
+        if self.requires_grad and not self.is_leaf:
+            reference = weakref.ref(self)
+
+            def keep(gradient: Tensor) -> None:
+                tensor = reference()
+                if tensor is not None:
+                    tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
+
+            self._hook(keep)
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        """Call `hook(gradient)` whenever a gradient for this tensor is complete; what it returns takes its place."""
+        if not self.requires_grad:
+            raise RuntimeError("a hook needs a tensor that requires grad; nobody would ever call this one")
+        return self._hook(hook)
+
+    def _hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        node = self.node
+        assert node is not None
+        if node.hooks is None:
+            node.hooks = {}
+        handle = RemovableHandle(node.hooks)
+        node.hooks[handle.id] = hook
+        return handle
+
+    def detach(self) -> Tensor:
+        """The same memory, cut from the tape: no gradient passes."""
+        refresh(self)
+        cut = wrap(self.array)
+        cut.version = version_of(self)
+        if self.node is not None:
+            cut.source = Source("detached", self.array.shape, self.array.dtype, self.node.number)
+        return cut
+
+    def detach_(self) -> Tensor:
+        """Cut this very tensor from the tape."""
+        if self.node is not None:
+            self.source = Source("detached", self.array.shape, self.array.dtype, self.node.number)
+        self.node = self.base = None
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, off the tape, and with changes that the tape does not notice; prefer `detach()`."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, new: Tensor) -> None:
+        if isinstance(self.node, Leaf):
+            self.node.shape, self.node.dtype = new.array.shape, new.array.dtype
+        self.array = new.array
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was changed in place."""
+        return 0 if self.version is None else self.version[1]
+
+    # ---------------------------------------------------------------------------------------------- out of here
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.array.size != 1:
+            raise RuntimeError(f"item() is for a single element; this tensor has shape {tuple(self.array.shape)}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """The elements as a NumPy array that shares their memory; `force` detaches and copies as needed."""
+        if not force and self.requires_grad:
+            raise RuntimeError("a tensor that requires grad has no NumPy array of its own; use x.detach().numpy()")
+        if not force and not isinstance(self.array, np.ndarray):
+            raise TypeError(f"a tensor on {str(self.device)!r} is not NumPy's; use x.cpu().numpy()")
+        return backend.of(self.array).to_host(self.array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy() if copy else array
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+            raise TypeError(f"only a single integer can serve as an index, got shape {tuple(self.array.shape)} of {self.dtype}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(f"the truth of a tensor of shape {tuple(self.array.shape)} is ambiguous; use .any() or .all()")
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("a tensor without axes has no length")
+        return int(self.array.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("a tensor without axes cannot be iterated over")
+        return iter(ops.unbind(self))
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self == element).any())
+
+    def __repr__(self) -> str:
+        return printing.to_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.array.ndim == 0 else format(repr(self), spec)
+
+    def __reduce__(self) -> Any:
+        wanted = isinstance(self.node, Leaf)
+        return _rebuild, (type(self), backend.of(self.array).to_host(self.array), str(self.device), wanted, self._grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("only leaves can be deep-copied; a computed tensor has a history that cannot. Use x.detach().clone()")
+        twin: Tensor = wrap(self.array.copy()).as_subclass(type(self))
+        memo[id(self)] = twin
+        twin._grad = copy.deepcopy(self._grad, memo)
+        return twin.requires_grad_(self.requires_grad)
+
+    # ------------------------------------------------------------------------------------------ other forms of it
+
+    def to(self, *args: Any, device: Any = None, dtype: Any = None, copy: bool = False, non_blocking: bool = False) -> Tensor:
+        """The tensor on another device or in another dtype: x.to("cuda"), x.to(float64), x.to(other)."""
+        for given in args:
+            if isinstance(given, Tensor):
+                device, dtype = given.device, given.dtype
+            elif isinstance(given, (str, types.device)) and not (isinstance(given, str) and given in types.DTYPES):
+                device = given
+            elif not isinstance(given, bool):
+                dtype = dtype if given is None else given
+        result = self
+        if dtype is not None and types.numpy_dtype(dtype) != self.array.dtype:
+            result = ops.cast(result, dtype)
+        if device is not None and _elsewhere(types.device(device), self.device):
+            result = ops.to_device(result, device)
+        return ops.clone(self) if copy and result is self else result
+
+    def type(self, dtype: Any = None) -> Any:
+        """The tensor in another dtype, or the name of its own type."""
+        return f"minigrad.{self.dtype.name}" if dtype is None else self.to(dtype=dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor in the dtype and on the device of another."""
+        return self.to(other)
+
+    def cpu(self) -> Tensor:
+        """The tensor on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | None = None) -> Tensor:
+        """The tensor on a GPU."""
+        return self.to("cuda" if device is None else types.device("cuda", device))
+
+    def half(self) -> Tensor:
+        """The tensor in float16."""
+        return self.to(dtype="float16")
+
+    def float(self) -> Tensor:
+        """The tensor in float32."""
+        return self.to(dtype="float32")
+
+    def double(self) -> Tensor:
+        """The tensor in float64."""
+        return self.to(dtype="float64")
+
+    def int(self) -> Tensor:
+        """The tensor in int32."""
+        return self.to(dtype="int32")
+
+    def long(self) -> Tensor:
+        """The tensor in int64."""
+        return self.to(dtype="int64")
+
+    def bool(self) -> Tensor:
+        """The tensor as True where it is not 0."""
+        return self.to(dtype="bool")
+
+    def contiguous(self) -> Tensor:
+        """The tensor with its elements in order in memory."""
+        return self if self.is_contiguous() else ops.clone(self)._in_order()
+
+    def _in_order(self) -> Tensor:
+        self.array = backend.of(self.array).ascontiguousarray(self.array)
+        return self
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """A new tensor in this one's dtype and place."""
+        return ops.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """Zeros in this one's dtype and place."""
+        return ops.zeros(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    def new_ones(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """Ones in this one's dtype and place."""
+        return ops.ones(*size, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    def new_empty(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """A tensor to be filled in, in this one's dtype and place."""
+        return self.new_zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+
+    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: Any = False) -> Tensor:
+        """One value repeated, in this one's dtype and place."""
+        return ops.full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """All axes in reverse order."""
+        return ops.permute(self, *range(self.array.ndim)[::-1])
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """The last two axes swapped."""
+        return ops.transpose(self, -2, -1)
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """The tensor in the shape of another."""
+        return ops.view(self, *other.array.shape)
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """The tensor in the shape of another."""
+        return ops.reshape(self, *other.array.shape)
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        """The tensor expanded to the shape of another."""
+        return ops.expand(self, *other.array.shape)
+
+    # ------------------------------------------------------------------------- the table: operators, then methods
+
+    __add__ = __radd__ = ops.add
+    __sub__ = ops.sub
+    __mul__ = __rmul__ = ops.mul
+    __truediv__ = ops.div
+    __floordiv__ = ops.floor_divide
+    __mod__ = ops.remainder
+    __pow__ = ops.pow
+    __matmul__ = ops.matmul
+    __neg__ = ops.neg
+    __pos__ = ops.positive
+    __abs__ = ops.abs
+    __invert__ = ops.bitwise_not
+    __and__ = __rand__ = ops.bitwise_and
+    __or__ = __ror__ = ops.bitwise_or
+    __xor__ = __rxor__ = ops.bitwise_xor
+    __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
+    __getitem__ = ops.getitem
+    __setitem__ = ops.setitem
+
+    def __eq__(self, other: object) -> Any:
+        return ops.eq(self, other) if _comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return ops.ne(self, other) if _comparable(other) else NotImplemented
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(ops.as_tensor(other), self)
+
+    add, sub, mul, div, pow, neg = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg
+    subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
+    floor_divide, remainder, lerp = ops.floor_divide, ops.remainder, ops.lerp
+    abs = absolute = ops.abs
+    sign, exp, expm1, log, log1p, log2, log10 = ops.sign, ops.exp, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
+    sqrt, rsqrt, reciprocal, square = ops.sqrt, ops.rsqrt, ops.reciprocal, ops.square
+    sin, cos, tan, tanh, sigmoid, relu, erf = ops.sin, ops.cos, ops.tan, ops.tanh, ops.sigmoid, ops.relu, ops.erf
+    floor, ceil, round, trunc = ops.floor, ops.ceil, ops.round, ops.trunc
+    maximum, minimum, nan_to_num = ops.maximum, ops.minimum, ops.nan_to_num
+    clamp = clip = ops.clamp
+
+    def where(self, condition: Any, other: Any) -> Tensor:
+        """self where the condition holds, else other"""
+        return ops.where(condition, self, other)
+
+    eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
+    logical_not, logical_and, logical_or, logical_xor = ops.logical_not, ops.logical_and, ops.logical_or, ops.logical_xor
+    isnan, isinf, isfinite, isclose, allclose, equal = ops.isnan, ops.isinf, ops.isfinite, ops.isclose, ops.allclose, ops.equal
+
+    sum, mean, prod, var, std, norm = ops.sum, ops.mean, ops.prod, ops.var, ops.std, ops.norm
+    max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
+    any, all, count_nonzero = ops.any, ops.all, ops.count_nonzero
+    logsumexp, softmax, log_softmax = ops.logsumexp, ops.softmax, ops.log_softmax
+    cumsum, cumprod = ops.cumsum, ops.cumprod
+    sort, argsort, topk, unique, bincount = ops.sort, ops.argsort, ops.topk, ops.unique, ops.bincount
+
+    matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
+    addmm, baddbmm = ops.addmm, ops.baddbmm
+
+    reshape, view, flatten, unflatten = ops.reshape, ops.view, ops.flatten, ops.unflatten
+    transpose = swapaxes = swapdims = ops.transpose
+    permute, t = ops.permute, ops.t
+    movedim = moveaxis = ops.movedim
+    squeeze, unsqueeze, expand, broadcast_to = ops.squeeze, ops.unsqueeze, ops.expand, ops.broadcast_to
+    repeat, tile, repeat_interleave = ops.repeat, ops.tile, ops.repeat_interleave
+    split, chunk, unbind, narrow, select, flip, roll = ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select, ops.flip, ops.roll
+
+    gather, scatter, scatter_add, take_along_dim = ops.gather, ops.scatter, ops.scatter_add, ops.take_along_dim
+    index_select, index_add, masked_fill, masked_select = ops.index_select, ops.index_add, ops.masked_fill, ops.masked_select
+    nonzero = argwhere = ops.nonzero
+    tril, triu, diagonal, clone = ops.tril, ops.triu, ops.diagonal, ops.clone
+
+    copy_, fill_, zero_ = ops.copy_, ops.fill_, ops.zero_
+    add_, sub_, mul_, div_, pow_ = (ops.in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    neg_, abs_, exp_, log_, sqrt_ = (ops.in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
+    tanh_, sigmoid_, relu_, clamp_ = (ops.in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
+    masked_fill_, scatter_, scatter_add_, index_add_ = (
+        ops.in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
+    )
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
+    __iand__, __ior__, __ixor__ = (ops.in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
+
+    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Normal random numbers written into every element."""
+        return self._draw(lambda stream: stream.normal(mean, std, self.array.shape), generator)
+
+    def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Random numbers uniform in [a, b) written into every element."""
+        return self._draw(lambda stream: stream.uniform(a, b, self.array.shape), generator)
+
+    def _draw(self, draw: Callable[[Any], Any], generator: Any) -> Tensor:
+        from . import random  # random.py makes Tensors, so it stands above this file
+
+        ops.inplace.require_changeable(self)
+        drawn = ops.create.finish(draw(random.stream(generator)), self.dtype, self.device, False)
+        return ops.inplace.write(self, drawn)
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again, as does leaving a `with` block."""
+
+    count = 0
+
+    def __init__(self, hooks: dict[Any, Any]) -> None:
+        RemovableHandle.count += 1
+        self.id, self.hooks = RemovableHandle.count, hooks
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+def _rebuild(cls: type[Tensor], array: Any, device: str, requires_grad: bool, grad: Any) -> Tensor:
+    tensor = ops.create.finish(array, None, device, False)
+    tensor = tensor if cls is Tensor else tensor.as_subclass(cls)
+    tensor.requires_grad_(requires_grad)
+    tensor._grad = grad
+    return tensor
+
+
+def _comparable(other: object) -> bool:
+    return isinstance(other, (Variable, float, int, bool, np.generic)) or other.__class__ in backend.ARRAYS
+
+
+def _elsewhere(wanted: types.device, here: types.device) -> bool:
+    return wanted.type != here.type or (wanted.index is not None and here.index is not None and wanted.index != here.index)
+
+
+_Above.Tensor, _Above.ops = Tensor, ops

@@ -1,0 +1,146 @@
+"""The three small words every tensor is described with: `dtype`, `device`, `Size`.
+
+Nothing here knows an array library other than NumPy's dtype objects, which CuPy shares.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+__all__ = ["DTYPES", "Size", "default_dtype", "device", "dtype", "numpy_dtype", "set_default_dtype"]
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that prints like PyTorch's and counts its elements.
+
+    >>> Size([2, 3]), Size([2, 3]).numel()
+    (minigrad.Size([2, 3]), 6)
+    """
+
+    def __repr__(self) -> str:
+        return f"minigrad.Size([{', '.join(map(str, self))}])"
+
+    def numel(self) -> int:
+        """How many elements a tensor of this shape has."""
+        count = 1
+        for size in self:
+            count *= size
+        return count
+
+
+class dtype:
+    """The type of one element; there is exactly one object per type, so `is` compares them.
+
+    >>> dtype("float32"), dtype("float32").itemsize, dtype("int64").is_floating_point
+    (minigrad.float32, 4, False)
+    """
+
+    __slots__ = ("is_floating_point", "itemsize", "name", "numpy")
+
+    name: str
+    numpy: np.dtype[Any]
+    itemsize: int
+    is_floating_point: bool
+
+    def __new__(cls, name: str) -> dtype:
+        if name in DTYPES:
+            return DTYPES[name]
+        raise TypeError(f"unknown dtype {name!r}; there are: {', '.join(DTYPES)}")
+
+    def __repr__(self) -> str:
+        return f"minigrad.{self.name}"
+
+    def __reduce__(self) -> tuple[type[dtype], tuple[str]]:
+        return dtype, (self.name,)
+
+
+def _make(name: str) -> dtype:
+    made = object.__new__(dtype)
+    made.name = name
+    made.numpy = np.dtype(name)
+    made.itemsize = made.numpy.itemsize
+    made.is_floating_point = made.numpy.kind == "f"
+    return made
+
+
+_NAMES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+DTYPES: dict[str, dtype] = {}
+DTYPES.update({name: _make(name) for name in _NAMES})
+_OF_NUMPY = {made.numpy: made for made in DTYPES.values()}
+_ALIASES: dict[Any, str] = {float: "float64", int: "int64", bool: "bool"}
+_default = DTYPES["float32"]
+
+
+def numpy_dtype(kind: Any) -> np.dtype[Any]:
+    """The NumPy dtype for one of ours, a NumPy dtype, its name, or `float`, `int`, `bool`.
+
+    >>> numpy_dtype(dtype("float32")), numpy_dtype("int64")
+    (dtype('float32'), dtype('int64'))
+    """
+    if isinstance(kind, dtype):
+        return kind.numpy
+    return of_numpy(np.dtype(_ALIASES.get(kind, kind))).numpy
+
+
+def of_numpy(kind: np.dtype[Any]) -> dtype:
+    """Our dtype for a NumPy one; TypeError for those a tensor cannot hold (complex, text, dates)."""
+    made = _OF_NUMPY.get(kind) or _OF_NUMPY.get(kind.newbyteorder("="))
+    if made is None:
+        raise TypeError(f"a tensor cannot hold elements of type {kind}; it can hold: {', '.join(DTYPES)}")
+    return made
+
+
+def default_dtype() -> dtype:
+    """The dtype of numbers nobody gave one: float32 unless `set_default_dtype` was called."""
+    return _default
+
+
+def set_default_dtype(kind: Any) -> None:
+    """Make a floating-point dtype the default for new tensors, in every thread.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.set_default_dtype.html
+    """
+    global _default
+    chosen = of_numpy(numpy_dtype(kind))
+    if not chosen.is_floating_point:
+        raise TypeError(f"the default dtype must be a floating-point one, not {chosen}")
+    _default = chosen
+
+
+class device:
+    """Where a tensor's elements live: `device("cpu")`, `device("cuda")`, `device("cuda", 1)`, `device("cuda:1")`.
+
+    >>> device("cuda:1"), device("cuda", 1) == device("cuda:1"), str(device("cpu"))
+    (device(type='cuda', index=1), True, 'cpu')
+    """
+
+    __slots__ = ("index", "type")
+
+    type: str
+    index: int | None
+
+    def __init__(self, type: str | int | device, index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        elif isinstance(type, int):
+            type, index = "cuda", type
+        match = re.fullmatch(r"([a-z]+)(?::(\d+))?", type)
+        if not match or (match[2] and index is not None):
+            raise RuntimeError(f"a device reads 'cpu', 'cuda' or 'cuda:0', not {type!r}")
+        self.type = match[1]
+        self.index = int(match[2]) if match[2] else index
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r}{'' if self.index is None else f', index={self.index}'})"
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
