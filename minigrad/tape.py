@@ -187,8 +187,8 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
     inputs  Tensors and constants
     rule    a tuple with one function per input, each called only if that input wants a gradient: rule(xp, dy, *kept);
             or one function for all inputs, which returns a sequence with a gradient or None for each
-    keep    what the rule needs: inputs, `value` itself, or anything constant. Tensors among them are checked for
-            changes in place before they are used
+    keep    what the rule needs: inputs, anything constant, and last, if needed, `value` itself. Tensors among them
+            are checked for changes in place before they are used
     """
     tensor = _new(_Above.Tensor)
     tensor.array = array = value if value.__class__ in _ARRAYS else _asarray(value)
@@ -203,9 +203,8 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
                     wanted = True
         if not wanted:
             return tensor
-        for kept in keep:
-            if kept is value:
-                keep = _with_aliases(keep, [value], [tensor])
+        if keep and keep[-1] is value:
+            keep = _with_aliases(keep, [value], [tensor])
         # What follows is _node, written out: it runs for every operation of every training step.
         tensor.node = node = _new(Node)
         node.number = _next_number()

@@ -1,0 +1,93 @@
+"""Layers and losses against PyTorch where it is installed, and against what they promise everywhere."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad_nn as nn
+from minigrad_nn import functional as F  # noqa: N812
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 2), (3,), (0, 3)])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("options", [{}, {"weight": True}, {"ignore_index": 1}, {"label_smoothing": 0.1}, {"weight": True, "label_smoothing": 0.2}])
+def test_cross_entropy_agrees_with_pytorch(shape, reduction, options):
+    torch = pytest.importorskip("torch")
+    if shape == (0, 3) and reduction == "mean":
+        return  # 0 / 0 in both
+    rng = np.random.default_rng(1)
+    logits = rng.standard_normal(shape)
+    target = rng.integers(0, 3, shape[:1] + shape[2:] if len(shape) > 1 else ())
+    weight = rng.random(3) + 0.5 if options.get("weight") else None
+    results = []
+    for lib, functional in ((torch, torch.nn.functional), (mg, F)):
+        x = lib.tensor(logits, requires_grad=True)
+        kwargs = {**options, "weight": None if weight is None else lib.tensor(weight), "reduction": reduction}
+        loss = functional.cross_entropy(x, lib.tensor(target), **kwargs)
+        (dx,) = lib.autograd.grad((loss * loss).sum(), x, create_graph=True)
+        (ddx,) = lib.autograd.grad((dx * dx).sum(), x)
+        results.append([loss.detach().numpy(), dx.detach().numpy(), ddx.numpy()])
+    for theirs, ours in zip(*results, strict=True):
+        assert ours.shape == theirs.shape
+        assert np.allclose(ours, theirs, atol=1e-10, equal_nan=True)
+
+
+def test_cross_entropy_is_one_node_and_safe_for_large_logits():
+    x = mg.tensor([[1e4, 0.0], [-1e4, 0.0]], requires_grad=True)
+    loss = F.cross_entropy(x, mg.tensor([0, 0]), reduction="none")
+    assert loss.grad_fn.op in ("cross_entropy", "reshape") and loss.tolist() == [0.0, 1e4]
+    loss.sum().backward()
+    assert x.grad.tolist() == [[0.0, 0.0], [-1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("target", "error"), [([0, 3], IndexError), ([0, -1], IndexError), ([0], RuntimeError)])
+def test_cross_entropy_refuses_what_does_not_fit(target, error):
+    with pytest.raises(error, match="cross_entropy"):
+        F.cross_entropy(mg.zeros(2, 3), mg.tensor(target))
+
+
+def test_embedding_gradients_add_up_for_repeated_ids():
+    table = nn.Embedding(4, 2, padding_idx=0)
+    assert table.weight[0].tolist() == [0.0, 0.0]
+    out = table(mg.tensor([[1, 1, 0], [3, 1, 0]]))
+    (out * mg.arange(3).reshape(1, 3, 1)).sum().backward()
+    assert table.weight.grad.tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
+    with pytest.raises(IndexError, match="rows 0 to 3, got ids from 1 to 4"):
+        table(mg.tensor([1, 4]))
+    with pytest.raises(RuntimeError, match="integers"):
+        table(mg.ones(2))
+
+
+def test_embedding_twice_differentiable():
+    weight = mg.randn(4, 2, dtype=mg.float64, requires_grad=True)
+    out = F.embedding(mg.tensor([1, 1, 3]), weight)
+    (dw,) = mg.autograd.grad((out**3).sum(), weight, create_graph=True)
+    (ddw,) = mg.autograd.grad(dw.sum(), weight)
+    expected = 6 * weight.detach() * mg.tensor([[0.0], [2.0], [0.0], [1.0]])
+    assert mg.allclose(ddw, expected)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 2, 3), (0, 3), (2, 0, 3)])
+def test_linear_takes_any_number_of_axes(shape):
+    layer = nn.Linear(3, 2).double()
+    x = mg.randn(*shape, dtype=mg.float64, requires_grad=True)
+    y = layer(x)
+    assert y.shape == (*shape[:-1], 2)
+    (y * y).sum().backward()
+    again = (x.detach().numpy() @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
+    assert np.allclose(y.detach().numpy(), again)
+    assert np.allclose(x.grad.numpy(), 2 * again @ layer.weight.detach().numpy())
+
+
+def test_dropout_scales_what_it_keeps_and_repeats_with_the_seed():
+    x = mg.ones(10_000, requires_grad=True)
+    mg.manual_seed(3)
+    y = F.dropout(x, 0.25)
+    mg.manual_seed(3)
+    assert mg.equal(y, F.dropout(x, 0.25))
+    assert abs((y == 0).float().mean().item() - 0.25) < 0.02 and abs(y.max().item() - 4 / 3) < 1e-6
+    y.sum().backward()
+    assert mg.equal(x.grad, y.detach())
+    assert F.dropout(x, 1.0).abs().sum().item() == 0 and F.dropout(x, 0.5, training=False) is x
+    with pytest.raises(ValueError, match="probability"):
+        nn.Dropout(1.5)
