@@ -77,7 +77,16 @@ class Backend:
 
     def add_at(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, where an element named several times gets every addition."""
-        self.library.add.at(target, index, values)
+        rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+        if rows.__class__ is np.ndarray and rows.dtype.kind in "iu" and rows.ndim == 1 and values.ndim > 1 and values.shape[0] == rows.size > 1:
+            # Whole rows: sorted by where they go, each group is added up in one call, many times faster than add.at.
+            rows = rows % target.shape[0]  # the last row and row -1 are one
+            order = rows.argsort(kind="stable")
+            sorted_rows = rows[order]
+            starts = np.flatnonzero(np.concatenate([[True], sorted_rows[1:] != sorted_rows[:-1]]))
+            target[sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
+        else:
+            self.library.add.at(target, index, values)
 
     def placed(self, values: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> Part:
         """Zeros of `shape` with `values` added at `index`, which may name an element several times if `repeats`."""
