@@ -15,6 +15,7 @@ from .backend import current_device as get_default_device
 from .backend import set_default_device
 from .ops import *  # noqa: F403
 from .random import *  # noqa: F403
+from .serialization import load, save
 from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
 from .trace import trace
 from .types import DTYPES, Size, device, dtype, set_default_dtype

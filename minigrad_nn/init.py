@@ -22,7 +22,6 @@ __all__ = [
 # ------------------------------------------------------------------------------------------------- fixed numbers
 
 
-@no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` in every element.
 
@@ -30,7 +29,8 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> constant_(minigrad.empty(3), 0.5)
     tensor([0.5000, 0.5000, 0.5000])
     """
-    return tensor.fill_(val)
+    with no_grad():
+        return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -53,7 +53,6 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0.0)
 
 
-@no_grad()
 def eye_(tensor: Tensor) -> Tensor:
     """Ones on the diagonal of a matrix, zeros elsewhere.
 
@@ -66,13 +65,13 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ValueError(f"eye_ fills a matrix, got shape {tuple(tensor.shape)}")
-    return tensor.copy_(np.eye(*tensor.shape, dtype=tensor.dtype.numpy))
+    with no_grad():
+        return tensor.copy_(np.eye(*tensor.shape, dtype=tensor.dtype.numpy))
 
 
 # ------------------------------------------------------------------------------------------------ random numbers
 
 
-@no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Numbers uniform in [a, b).
 
@@ -80,10 +79,10 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
     >>> bool((uniform_(minigrad.empty(9), -1, 1).abs() <= 1).all())
     True
     """
-    return tensor.uniform_(a, b, generator=generator)
+    with no_grad():
+        return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Numbers from the normal distribution.
 
@@ -91,10 +90,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
     >>> normal_(minigrad.empty(2), mean=3.0, std=0.0)
     tensor([3., 3.])
     """
-    return tensor.normal_(mean, std, generator=generator)
+    with no_grad():
+        return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Tensor:
     """Numbers from the normal distribution, of which those outside [a, b] were drawn again.
 
@@ -109,7 +108,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         raise ValueError(f"trunc_normal_ needs a < b and std > 0, got a={a}, b={b}, std={std}")
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in trunc_normal_; few models want that", stacklevel=2)
-    return tensor._draw(lambda stream: _truncated(stream, tensor.array.size, mean, std, a, b).reshape(tensor.array.shape), generator)
+    with no_grad():
+        return tensor._draw(lambda stream: _truncated(stream, tensor.array.size, mean, std, a, b).reshape(tensor.array.shape), generator)
 
 
 def _truncated(stream: Any, count: int, mean: float, std: float, a: float, b: float) -> Any:
@@ -135,7 +135,6 @@ def _normal_cdf(x: float) -> float:
     return (1 + math.erf(x / math.sqrt(2))) / 2
 
 
-@no_grad()
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """`gain` times a random matrix (size(0), all other axes) with orthonormal rows, or columns where there are more rows.
 
@@ -152,7 +151,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     if tensor.array.size == 0:
         return tensor
     rows, shape = tensor.array.shape[0], tensor.array.shape
-    return tensor._draw(lambda stream: gain * _orthogonal(stream, rows, tensor.array.size // rows).reshape(shape), generator)
+    with no_grad():
+        return tensor._draw(lambda stream: gain * _orthogonal(stream, rows, tensor.array.size // rows).reshape(shape), generator)
 
 
 def _orthogonal(stream: Any, rows: int, columns: int) -> Any:
