@@ -21,6 +21,15 @@ from .trace import trace
 from .types import DTYPES, Size, device, dtype, set_default_dtype
 from .types import default_dtype as get_default_dtype
 
+__all__ = [
+    "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "float", "float16", "float32",
+    "float64", "get_default_device", "get_default_dtype", "half", "inf", "int", "int8", "int16", "int32", "int64",
+    "is_grad_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
+    "set_grad_enabled", "short", "step", "trace", "uint8",
+]  # fmt: skip
+__all__ += ops.__all__
+__all__ += random.__all__
+
 __version__ = "0.1.0"
 
 float16, float32, float64 = DTYPES["float16"], DTYPES["float32"], DTYPES["float64"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .ops import clone
+from .ops import clone, ones_like
+from .ops.elementwise import _quiet as quiet
 from .state import enable_grad, no_grad, set_grad_enabled, set_recording
 from .tape import Variable, numbers_on_path, refresh, walk, wrap
 
@@ -26,7 +27,7 @@ def backward(
         if not targets:
             raise RuntimeError("backward: inputs must not be empty; leave it out for all leaves")
         on_path = numbers_on_path((node for node, _ in roots), targets)
-    with set_recording(create_graph):
+    with set_recording(create_graph), quiet():
         walk(roots, create_graph if retain_graph is None else retain_graph, create_graph, on_path)
 
 
@@ -57,7 +58,7 @@ def grad(
     roots = _roots(_listed(outputs), grad_outputs, create_graph)
     found: dict[int, Any] = {node.number: None for node in nodes}
     on_path = numbers_on_path((node for node, _ in roots), set(found))
-    with set_recording(create_graph):
+    with set_recording(create_graph), quiet():
         walk(roots, create_graph if retain_graph is None else retain_graph, create_graph, on_path, found)
     gradients = [found[node.number] for node in nodes]
     if materialize_grads:
@@ -106,7 +107,7 @@ def _roots(tensors: list[Any], gradients: Any, create_graph: bool) -> list[tuple
                     f"a gradient can be made up only for a single element, and this output has shape {tuple(tensor.array.shape)}; "
                     "sum() it first, or give the gradient: y.backward(gradient)"
                 )
-            gradient = wrap(tensor.array * 0 + 1)
+            gradient = ones_like(tensor)
         elif gradient.array.shape != tensor.array.shape:
             raise RuntimeError(f"the gradient must have the output's shape {tuple(tensor.array.shape)}, got {tuple(gradient.array.shape)}")
         roots.append((node, clone(gradient) if create_graph else gradient.array))

@@ -78,8 +78,9 @@ class Backend:
     def add_at(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, where an element named several times gets every addition."""
         rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
-        if rows.__class__ is np.ndarray and rows.dtype.kind in "iu" and rows.ndim == 1 and values.ndim > 1 and values.shape[0] == rows.size > 1:
-            # Whole rows: sorted by where they go, each group is added up in one call, many times faster than add.at.
+        whole_rows = rows.__class__ is np.ndarray and rows.dtype.kind in "iu" and rows.ndim == 1
+        if whole_rows and values.ndim > 1 and values.shape[0] == rows.size > 1:
+            # Sorted by where they go, each group is added up in one call, many times faster than add.at.
             rows = rows % target.shape[0]  # the last row and row -1 are one
             order = rows.argsort(kind="stable")
             sorted_rows = rows[order]

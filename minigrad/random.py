@@ -130,14 +130,25 @@ def randn(
     return finish(stream(generator).standard_normal(ints(size)), dtype or types.default_dtype(), device, requires_grad)
 
 
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
+) -> Tensor:
     """Numbers from the normal distribution with the given means and deviations (numbers or tensors)"""
     if size is None:
         size = np.broadcast_shapes(*[each.array.shape for each in (mean, std) if isinstance(each, Variable)])
     return randn(*size, generator=generator, dtype=dtype, device=device) * std + mean
 
 
-def randint(low: Any, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randint(
+    low: Any,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Integers uniform in [low, high): randint(10, (2, 3)) or randint(0, 10, (2, 3))"""
     if size is None:
         low, high, size = 0, low, high

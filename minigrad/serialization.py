@@ -160,10 +160,18 @@ def _write_whole(arrays: dict[str, Any], metadata: dict[str, str], path: str) ->
         save_file(arrays, unfinished, metadata)
         with open(unfinished, "rb+") as file:
             os.fsync(file.fileno())
+        os.chmod(unfinished, 0o666 & ~_umask())
         os.replace(unfinished, path)
     finally:
         if os.path.exists(unfinished):
             os.remove(unfinished)
+
+
+def _umask() -> int:
+    """The permissions this process withholds from new files; they can only be read by setting them."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def load(path: str | os.PathLike[str], map_location: Any = None) -> Any:

@@ -9,7 +9,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 if TYPE_CHECKING:
     from .trace import Observer
@@ -124,7 +124,12 @@ class no_grad(_GradMode):
 
     mode = False
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]  # @NAME without brackets gives the function back
+    def __new__(cls, function: Any = None) -> Any:
+        """The block, or with a function, that function with the mode inside."""
         made = super().__new__(cls)
         return made if function is None else made(function)
 
@@ -137,7 +142,12 @@ class enable_grad(_GradMode):
 
     mode = True
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]  # @NAME without brackets gives the function back
+    def __new__(cls, function: Any = None) -> Any:
+        """The block, or with a function, that function with the mode inside."""
         made = super().__new__(cls)
         return made if function is None else made(function)
 

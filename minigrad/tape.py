@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from .tensor import Tensor
     from .trace import Facts, Observer
 
-__all__ = ["Branch", "Leaf", "Node", "Source", "Variable", "note_change", "numbers_on_path", "record", "record_several", "record_view", "refresh", "show_memory_of", "version_of", "walk", "wrap"]
+__all__ = [
+    "Branch", "Leaf", "Node", "Source", "Variable", "note_change", "numbers_on_path", "record", "record_several",
+    "record_view", "refresh", "show_memory_of", "version_of", "walk", "wrap",
+]  # fmt: skip
 
 Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
 
@@ -191,7 +194,8 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
             are checked for changes in place before they are used
     """
     tensor = _new(_Above.Tensor)
-    tensor.array = array = value if value.__class__ in _ARRAYS else _asarray(value)
+    array: Any = value if value.__class__ in _ARRAYS else _asarray(value)
+    tensor.array = array
     tensor.node = tensor.version = tensor.base = tensor.source = tensor._grad = None
     if state.recording:
         wanted = False
@@ -202,6 +206,7 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
                 if given.node is not None:
                     wanted = True
         if not wanted:
+            tensor.source = _cut_among(inputs)
             return tensor
         if keep and keep[-1] is value:
             keep = _with_aliases(keep, [value], [tensor])
@@ -280,6 +285,9 @@ def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: 
             tensor.node = _branch(node, index)
         if state.observers:
             _tell_made(node, tensors)
+    elif state.recording:
+        for tensor in tensors:
+            tensor.source = _cut_among(inputs)
     return tensors
 
 
@@ -300,6 +308,14 @@ def _branch(node: Node, index: int) -> Branch:
     branch.parents, branch.index = (node,), index
     branch.shape, branch.dtype = node.shape[index], node.dtype[index]
     return branch
+
+
+def _cut_among(inputs: Sequence[Any]) -> Source | None:
+    """Where the inputs of an operation that is not recorded were cut from the tape, so that pictures can show it."""
+    for given in inputs:
+        if isinstance(given, Variable) and given.source is not None and given.source.cut is not None:
+            return given.source
+    return None
 
 
 def _constant(tensor: Variable) -> Source:
@@ -384,7 +400,7 @@ def walk(
     waiting: dict[int, list[Any]] = {}  # number -> [node, gradient, whether the gradient is a sum made here]
     observers = state.observers
 
-    def deliver(node: Node, gradient: Any) -> None:
+    def deliver(node: Any, gradient: Any) -> None:
         if gradient.shape != node.shape or gradient.dtype is not node.dtype:
             gradient = _fit(gradient, node)
         entry = waiting.get(node.number)
@@ -422,7 +438,7 @@ def walk(
         parents, rule = node.parents, node.rule
         if on_path is not None:
             parents = [parent if parent.number in on_path else NUMBER for parent in parents]
-        kept = node.kept
+        kept: Any = node.kept
         if kept is None or _LastChange.number > node.number:
             _check_usable(node)
         if create_graph:

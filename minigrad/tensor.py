@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import autograd, backend, ops, printing, types
+from .ops.inplace import in_place
 from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
 
 __all__ = ["Tensor"]
@@ -321,9 +322,9 @@ class Tensor(Variable):
                 dtype = dtype if given is None else given
         result = self
         if dtype is not None and types.numpy_dtype(dtype) != self.array.dtype:
-            result = ops.cast(result, dtype)
+            result = ops.create.cast(result, dtype)
         if device is not None and _elsewhere(types.device(device), self.device):
-            result = ops.to_device(result, device)
+            result = ops.create.to_device(result, device)
         return ops.clone(self) if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
@@ -395,18 +396,18 @@ class Tensor(Variable):
         return ops.full(size, fill_value, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802
+    def T(self) -> Tensor:
         """All axes in reverse order."""
         return ops.permute(self, *range(self.array.ndim)[::-1])
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802
+    def mT(self) -> Tensor:
         """The last two axes swapped."""
         return ops.transpose(self, -2, -1)
 
     def view_as(self, other: Tensor) -> Tensor:
         """The tensor in the shape of another."""
-        return ops.view(self, *other.array.shape)
+        return ops.shape.view(self, *other.array.shape)
 
     def reshape_as(self, other: Tensor) -> Tensor:
         """The tensor in the shape of another."""
@@ -414,7 +415,7 @@ class Tensor(Variable):
 
     def expand_as(self, other: Tensor) -> Tensor:
         """The tensor expanded to the shape of another."""
-        return ops.expand(self, *other.array.shape)
+        return ops.shape.expand(self, *other.array.shape)
 
     # ------------------------------------------------------------------------- the table: operators, then methods
 
@@ -434,8 +435,8 @@ class Tensor(Variable):
     __or__ = __ror__ = ops.bitwise_or
     __xor__ = __rxor__ = ops.bitwise_xor
     __lt__, __le__, __gt__, __ge__ = ops.lt, ops.le, ops.gt, ops.ge
-    __getitem__ = ops.getitem
-    __setitem__ = ops.setitem
+    __getitem__ = ops.index.getitem
+    __setitem__ = ops.inplace.setitem
 
     def __eq__(self, other: object) -> Any:
         return ops.eq(self, other) if _comparable(other) else NotImplemented
@@ -490,12 +491,12 @@ class Tensor(Variable):
     matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
     addmm, baddbmm = ops.addmm, ops.baddbmm
 
-    reshape, view, flatten, unflatten = ops.reshape, ops.view, ops.flatten, ops.unflatten
+    reshape, view, flatten, unflatten = ops.reshape, ops.shape.view, ops.flatten, ops.unflatten
     transpose = swapaxes = swapdims = ops.transpose
     permute, t = ops.permute, ops.t
     movedim = moveaxis = ops.movedim
-    squeeze, unsqueeze, expand, broadcast_to = ops.squeeze, ops.unsqueeze, ops.expand, ops.broadcast_to
-    repeat, tile, repeat_interleave = ops.repeat, ops.tile, ops.repeat_interleave
+    squeeze, unsqueeze, expand, broadcast_to = ops.squeeze, ops.unsqueeze, ops.shape.expand, ops.broadcast_to
+    repeat, tile, repeat_interleave = ops.shape.repeat, ops.tile, ops.repeat_interleave
     split, chunk, unbind, narrow, select, flip, roll = ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select, ops.flip, ops.roll
 
     gather, scatter, scatter_add, take_along_dim = ops.gather, ops.scatter, ops.scatter_add, ops.take_along_dim
@@ -503,15 +504,15 @@ class Tensor(Variable):
     nonzero = argwhere = ops.nonzero
     tril, triu, diagonal, clone = ops.tril, ops.triu, ops.diagonal, ops.clone
 
-    copy_, fill_, zero_ = ops.copy_, ops.fill_, ops.zero_
-    add_, sub_, mul_, div_, pow_ = (ops.in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
-    neg_, abs_, exp_, log_, sqrt_ = (ops.in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
-    tanh_, sigmoid_, relu_, clamp_ = (ops.in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
+    copy_, fill_, zero_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_
+    add_, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    neg_, abs_, exp_, log_, sqrt_ = (in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
+    tanh_, sigmoid_, relu_, clamp_ = (in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
     masked_fill_, scatter_, scatter_add_, index_add_ = (
-        ops.in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
+        in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
     )
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
-    __iand__, __ior__, __ixor__ = (ops.in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
+    __iand__, __ior__, __ixor__ = (in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
 
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
         """Normal random numbers written into every element."""

@@ -80,7 +80,7 @@ class trace(Observer):
     def made(self, node: Node, tensors: Sequence[Any]) -> None:
         saved = {}
         for kept in node.kept or ():
-            array = kept.array if isinstance(kept, Variable) else kept
+            array: Any = getattr(kept, "array", kept)
             if array.__class__ in backend.ARRAYS:
                 buffer = array if array.base is None else array.base
                 saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))

@@ -124,9 +124,11 @@ class device:
 
     def __init__(self, type: str | int | device, index: int | None = None) -> None:
         if isinstance(type, device):
-            type, index = type.type, type.index
+            index = type.index
+            type = type.type
         elif isinstance(type, int):
-            type, index = "cuda", type
+            index = type
+            type = "cuda"
         match = re.fullmatch(r"([a-z]+)(?::(\d+))?", type)
         if not match or (match[2] and index is not None):
             raise RuntimeError(f"a device reads 'cpu', 'cuda' or 'cuda:0', not {type!r}")

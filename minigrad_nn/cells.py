@@ -7,7 +7,8 @@ from typing import Any
 
 import minigrad
 from minigrad import Tensor
-from minigrad.ops import linear, sigmoid, tanh
+from minigrad.ops import sigmoid, tanh
+from minigrad.ops.matrix import linear
 
 from . import init
 from .module import Module

@@ -14,6 +14,8 @@ __all__ = ["ModuleList", "Sequential"]
 class _Ordered(Module):
     """Modules named "0", "1", … in order."""
 
+    _modules: dict[str, Module]  # type: ignore[assignment]  # none of them is None
+
     def __len__(self) -> int:
         return len(self._modules)
 
@@ -46,8 +48,8 @@ class Sequential(_Ordered):
 
     def __init__(self, *args: Any) -> None:
         super().__init__()
-        named = args[0].items() if len(args) == 1 and isinstance(args[0], (OrderedDict, dict)) else ((str(i), each) for i, each in enumerate(args))
-        for name, module in named:
+        by_name = args[0] if len(args) == 1 and isinstance(args[0], (OrderedDict, dict)) else {str(i): each for i, each in enumerate(args)}
+        for name, module in by_name.items():
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
@@ -82,8 +84,10 @@ class ModuleList(_Ordered):
         for key, module in self._modules.items():
             module._enter_as(f"{name}.{key}")
 
-    def add_module(self, name: str, module: Module | None) -> None:
-        """Register a Module in the list."""
-        super().add_module(name, module)
-        if module is not None and self._scope != type(self).__name__:
+    def append(self, module: Module) -> ModuleList:
+        """Add a Module at the end; returns the list."""
+        name = str(len(self))
+        super().append(module)
+        if self._scope != type(self).__name__:
             module._enter_as(f"{self._scope}.{name}")
+        return self

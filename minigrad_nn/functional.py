@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minigrad import Tensor, backend, ops
-from minigrad.ops.elementwise import gelu, silu, softplus
-from minigrad.ops.index import one_hot
-from minigrad.ops import leaky_relu, linear, log_softmax, relu, sigmoid, softmax, tanh  # isort: skip
+from minigrad.ops import log_softmax, relu, sigmoid, softmax, tanh
+from minigrad.ops.elementwise import gelu, leaky_relu, silu, softplus
+from minigrad.ops.index import one_hot, placed
+from minigrad.ops.matrix import linear
 from minigrad.random import Generator, stream
 from minigrad.tape import record, wrap
 
@@ -145,7 +146,7 @@ def _row_losses(logits: Tensor, ids: Any, counts: Any) -> Tensor:
     def rule(xp: Any, dy: Any, x: Any, y: Any) -> Any:
         scale = dy if counts is None else dy * (wrap(counts) if isinstance(dy, Tensor) else counts)
         if isinstance(dy, Tensor):
-            return ops.softmax(x, 1) * scale[:, None] - ops.placed(scale, x.array.shape, (rows, safe), False)
+            return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, safe), False)
         dx = y * scale[:, None]  # (1')
         dx[rows, safe] -= scale
         return dx

@@ -8,7 +8,7 @@ from typing import Any
 import minigrad
 from minigrad import Tensor
 
-from . import functional as F  # noqa: N812
+from . import functional as F
 from . import init
 from .module import Module
 from .parameter import Parameter
@@ -74,7 +74,8 @@ class Embedding(Module):
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
         """An Embedding around an existing table (V, D), not trained if `freeze`."""
-        made = cls(*embeddings.array.shape, padding_idx=padding_idx)
+        rows, columns = embeddings.array.shape
+        made = cls(rows, columns, padding_idx=padding_idx)
         made.weight = Parameter(embeddings, requires_grad=not freeze)
         return made
 

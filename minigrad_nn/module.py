@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -51,6 +51,16 @@ class Module:
 
     training: bool
     _scope: str
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _not_saved: set[str]
+    _forward_hooks: dict[int, Callable[..., Any]]
+    _forward_pre_hooks: dict[int, Callable[..., Any]]
+
+    if TYPE_CHECKING:  # attributes that are registered under computed names
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self) -> None:
         own = self.__dict__
@@ -239,9 +249,10 @@ class Module:
         """The parameter under a dotted name; AttributeError where there is none."""
         path, _, name = target.rpartition(".")
         module = self.get_submodule(path)
-        if module._parameters.get(name) is None:
+        parameter = module._parameters.get(name)
+        if parameter is None:
             raise AttributeError(f"{type(module).__name__} has no parameter {name!r}; it has: {', '.join(module._parameters) or 'none'}")
-        return module._parameters[name]  # type: ignore[no-any-return]
+        return parameter
 
     # --------------------------------------------------------------------------------------------- changing all inside
 
@@ -346,9 +357,8 @@ class Module:
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
         values = {name: _host(state_dict[name]) for name in own if name in state_dict}
-        other = [
-            f"{name} is {tuple(own[name].shape)} here and {value.shape} there" for name, value in values.items() if own[name].shape != value.shape
-        ]
+        shapes = {name: (tuple(own[name].shape), value.shape) for name, value in values.items()}
+        other = [f"{name} is {here} here and {there} there" for name, (here, there) in shapes.items() if here != there]
         problems = [f"missing: {', '.join(missing)}"] * bool(missing and strict)
         problems += [f"unexpected: {', '.join(unexpected)}"] * bool(unexpected and strict)
         problems += [f"of another shape: {'; '.join(other)}"] * bool(other)

@@ -56,7 +56,7 @@ class LSTM(Module):
         for layer in range(num_layers):
             inputs = input_size if layer == 0 else shown * len(directions)
             for suffix in directions:
-                shapes = {"weight_ih": (4 * hidden_size, inputs), "weight_hh": (4 * hidden_size, shown)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (4 * hidden_size, inputs), "weight_hh": (4 * hidden_size, shown)}
                 shapes |= {"bias_ih": (4 * hidden_size,), "bias_hh": (4 * hidden_size,)} if bias else {}
                 shapes |= {"weight_hr": (proj_size, hidden_size)} if proj_size else {}
                 for name, shape in shapes.items():
@@ -88,9 +88,10 @@ class LSTM(Module):
         """(T, B, I) and states → (T, B, D·R) and states"""
         x, (h_0, c_0) = self._checked(input, hx)  # (T, B, I), (L·D, B, R), (L·D, B, H)
         inputs = list(x.unbind(0))  # T of (B, I)
-        h_n, c_n = [], []
+        h_n: list[Tensor] = []
+        c_n: list[Tensor] = []
         for layer in range(self.num_layers):
-            outputs = []
+            outputs: list[list[Tensor]] = []
             for direction, suffix in zip(("forward", "reverse")[: 1 + self.bidirectional], ("", "_reverse"), strict=False):
                 row = len(h_n)
                 steps, h, c = self._run(inputs, h_0[row], c_0[row], layer, direction, self._weights(layer, suffix))

@@ -5,12 +5,14 @@ import pytest
 
 import minigrad as mg
 import minigrad_nn as nn
-from minigrad_nn import functional as F  # noqa: N812
+from minigrad_nn import functional as F
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 3, 2), (3,), (0, 3)])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("options", [{}, {"weight": True}, {"ignore_index": 1}, {"label_smoothing": 0.1}, {"weight": True, "label_smoothing": 0.2}])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight": True}, {"ignore_index": 1}, {"label_smoothing": 0.1}, {"weight": True, "label_smoothing": 0.2}]
+)
 def test_cross_entropy_agrees_with_pytorch(shape, reduction, options):
     torch = pytest.importorskip("torch")
     if shape == (0, 3) and reduction == "mean":

@@ -42,7 +42,8 @@ def test_lstm_agrees_with_pytorch_in_every_gradient(case):
         parts = [each for bit, each in enumerate((output, h_n, c_n)) if case["subset"] >> bit & 1]
         sum((part**3).sum() for part in parts).backward()
         gradients = [each.grad for each in (*(leaves if case["states"] else leaves[:1]), *lstm.parameters())]
-        results.append([each.detach().numpy() for each in (output, h_n, c_n)] + [None if each is None else each.numpy() for each in gradients])
+        values = [each.detach().numpy() for each in (output, h_n, c_n)]
+        results.append(values + [None if each is None else each.numpy() for each in gradients])
     for theirs_, ours_ in zip(*results, strict=True):
         if theirs_ is None or ours_ is None:
             assert (theirs_ is None or not theirs_.any()) and (ours_ is None or not ours_.any())
@@ -98,8 +99,9 @@ def test_the_layer_is_its_cell_repeated():
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"dropout": None}, TypeError), ({"dropout": "a"}, ValueError), ({"dropout": "0.5"}, ValueError), ({"dropout": True}, ValueError),
-        ({"dropout": 1.5}, ValueError), ({"bias": 1}, TypeError), ({"batch_first": None}, TypeError), ({"input_size": np.int64(3)}, TypeError),
+        ({"dropout": None}, TypeError), ({"dropout": "a"}, ValueError), ({"dropout": "0.5"}, ValueError),
+        ({"dropout": True}, ValueError), ({"dropout": 1.5}, ValueError), ({"bias": 1}, TypeError),
+        ({"batch_first": None}, TypeError), ({"input_size": np.int64(3)}, TypeError),
         ({"hidden_size": 2.0}, TypeError), ({"input_size": 0}, ValueError), ({"num_layers": 0}, ValueError), ({"proj_size": 4}, ValueError),
         ({"proj_size": -1}, ValueError),
     ],
