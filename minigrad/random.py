@@ -5,7 +5,6 @@ The streams are NumPy's, not PyTorch's: the same seed gives other numbers there.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,6 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         self.device = types.device(device)
-        self.lock = threading.Lock()
         self.manual_seed(67280421310721)  # PyTorch's default seed, so that a program without a seed repeats itself too
 
     def manual_seed(self, seed: int) -> Generator:
@@ -44,8 +42,15 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise RuntimeError(f"a seed must fit 64 bits, got {seed}")
         self._seed = int(seed)
-        self.stream = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        self._stream: np.random.Generator | None = None
         return self
+
+    @property
+    def stream(self) -> np.random.Generator:
+        """NumPy's generator, made at its first use: numpy.random takes longer to import than all of this package."""
+        if self._stream is None:
+            self._stream = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        return self._stream
 
     def seed(self) -> int:
         """Start a stream that nobody can foresee; returns its seed."""

@@ -37,7 +37,19 @@ clip = clamp
 argwhere = nonzero
 concat = cat
 
-__all__ = [name for name in globals() if not name.startswith("_") and name not in {
-    "create", "elementwise", "index", "inplace", "matrix", "reduce", "shape", "getitem", "setitem", "placed", "in_place", "copy_",
-    "fill_", "zero_", "linear", "one_hot", "to_device", "cast", "view", "expand", "repeat", "gelu", "silu", "softplus", "leaky_relu",
-}]  # fmt: skip
+__all__ = [
+    "abs", "absolute", "add", "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",
+    "argwhere", "as_tensor", "baddbmm", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm",
+    "broadcast_to", "cat", "ceil", "chunk", "clamp", "clip", "clone", "concat", "concatenate", "cos", "count_nonzero", "cumprod",
+    "cumsum", "diagonal", "div", "divide", "dot", "einsum", "empty", "empty_like", "eq", "equal", "erf", "exp", "expm1", "eye",
+    "flatten", "flip", "floor", "floor_divide", "from_numpy", "full", "full_like", "gather", "ge", "gt", "index_add",
+    "index_select", "isclose", "isfinite", "isinf", "isnan", "le", "lerp", "linspace", "log", "log10", "log1p", "log2",
+    "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "masked_fill", "masked_select",
+    "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "multiply", "mv", "nan_to_num",
+    "narrow", "ne", "neg", "negative", "nonzero", "norm", "ones", "ones_like", "outer", "permute", "permute_dims", "positive",
+    "pow", "prod", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape", "roll", "round", "rsqrt", "scatter",
+    "scatter_add", "select", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
+    "sub", "subtract", "sum", "swapaxes", "swapdims", "t", "take_along_dim", "tan", "tanh", "tensor", "tensordot", "tile", "topk",
+    "transpose", "tril", "triu", "true_divide", "trunc", "unbind", "unflatten", "unique", "unsqueeze", "var", "where", "zeros",
+    "zeros_like",
+]  # fmt: skip

@@ -48,8 +48,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         data = _host_lists(data)
     array = np.array(data)
     if dtype is None and not hasattr(data, "dtype"):
-        dtype = {"f": types.default_dtype(), "b": np.bool_, "i": np.int64, "u": np.int64}.get(array.dtype.kind)
-        dtype = types.default_dtype() if array.size == 0 else dtype
+        dtype = _dtype_of_lists(data) if array.dtype.kind in "fbiu" else None
     if dtype is None:
         if array.dtype.kind not in "fbiu":
             raise TypeError(f"a tensor holds numbers, got {type(data).__name__} of {array.dtype}; are all rows equally long?")
@@ -68,6 +67,17 @@ def _host_lists(data: Any) -> Any:
         return converted
     except ValueError as problem:
         raise ValueError(f"nested lists must be rectangular, all rows equally long ({problem})") from None
+
+
+def _dtype_of_lists(data: Any) -> np.dtype[Any]:
+    """The dtype for nested lists: the widest among their numbers and the arrays (once tensors) in them."""
+    if isinstance(data, (list, tuple, range)):
+        kinds = {_dtype_of_lists(each) for each in data if not (isinstance(each, (list, tuple)) and not each)}
+        floating = {kind for kind in kinds if kind.kind == "f"}
+        return np.result_type(*(floating or kinds)) if kinds else types.default_dtype().numpy
+    if hasattr(data, "dtype"):
+        return data.dtype  # type: ignore[no-any-return]
+    return types.default_dtype().numpy if isinstance(data, float) else np.dtype(bool if isinstance(data, bool) else np.int64)
 
 
 def _host_number(each: Any) -> Any:
@@ -190,7 +200,7 @@ def to_device(x: Any, device: Any) -> Tensor:
     here, there = x.device, types.device(device)
     host = _of(x.array).to_host(x.array)
     value = backend.on(there).from_host(host, there.index)
-    rule = lambda xp, dy: dy.to(here) if isinstance(dy, Variable) else backend.on(here).from_host(_of(dy).to_host(dy), here.index)  # type: ignore[attr-defined] # noqa: E731
+    rule = lambda xp, dy: dy.to(here) if isinstance(dy, Variable) else backend.on(here).from_host(_of(dy).to_host(dy), here.index)  # type: ignore[attr-defined]
     return record("to_device", value, (x,), (rule,))
 
 

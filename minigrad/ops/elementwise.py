@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,27 +40,30 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
         return x.astype(dtype, copy=False), y.astype(dtype, copy=False)
     if isinstance(a, Variable):
         if b.__class__ in _PLAIN:
-            return _with_number(a.array, b), b
+            return _with_number(a.array, b)
         return promote(a, as_variable(b, a))
     if a.__class__ in _PLAIN:
-        return a, _with_number(b.array, a)
+        return _with_number(b.array, a)[::-1]
     return promote(as_variable(a, b), b)
 
 
-def _with_number(array: Any, number: float) -> Any:
-    """`array`, in the dtype that PyTorch gives it beside a Python number."""
+def _with_number(array: Any, number: float) -> tuple[Any, float]:
+    """`array`, in the dtype that PyTorch gives it beside a Python number, and the number, wrapped round if too large."""
     kind = array.dtype.kind
-    if number.__class__ is float and kind != "f":
-        return array.astype(types.default_dtype().numpy)
-    if number.__class__ is int and kind == "b":
-        return array.astype(np.int64)
-    return array
+    if kind == "f":
+        return array, number
+    if number.__class__ is float:
+        return array.astype(types.default_dtype().numpy), number
+    if number.__class__ is int:
+        array = array.astype(np.int64) if kind == "b" else array
+        return array, np.array(number).astype(array.dtype).item()
+    return array, number
 
 
 def result_type(x: Any, y: Any) -> np.dtype[Any]:
     """The dtype in which two arrays meet: the wider of the higher kind, where arrays with axes outrank those without."""
     if _KINDS[x.dtype.kind] != _KINDS[y.dtype.kind]:
-        high, low = (x, y) if _KINDS[x.dtype.kind] > _KINDS[y.dtype.kind] else (y, x)
+        high = x if _KINDS[x.dtype.kind] > _KINDS[y.dtype.kind] else y
         return high.dtype  # type: ignore[no-any-return]  # PyTorch, unlike NumPy: int64 with float32 is float32
     if (x.ndim == 0) != (y.ndim == 0):
         return x.dtype if x.ndim else y.dtype  # type: ignore[no-any-return]
@@ -90,8 +94,8 @@ def as_variable(given: Any, like: Any) -> Any:
 
 
 def wants(given: Any) -> bool:
-    """Whether an operand wants a gradient."""
-    return isinstance(given, Variable) and given.node is not None
+    """Whether an operand wants a gradient, or may yet, being a view of what was changed in place."""
+    return isinstance(given, Variable) and (given.node is not None or given.base is not None)
 
 
 # -------------------------------------------------------------------------------------------------------- arithmetic
@@ -100,9 +104,13 @@ def wants(given: Any) -> bool:
 def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """y = a + alpha b        da = dy        db = alpha dy"""
     x, y = promote(a, b)
-    if alpha != 1:
-        return record("add", x + alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * alpha))
-    return record("add", x + y, (a, b), _ADD)
+    try:
+        if alpha != 1:
+            _refuse_fraction(alpha, x)
+            return record("add", x + alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * alpha))
+        return record("add", x + y, (a, b), _ADD)
+    except ValueError as problem:
+        raise _mismatch(x, y) from problem
 
 
 _ADD = (lambda xp, dy: dy, lambda xp, dy: dy)
@@ -111,10 +119,14 @@ _ADD = (lambda xp, dy: dy, lambda xp, dy: dy)
 def sub(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """y = a - alpha b        da = dy        db = -alpha dy"""
     x, y = promote(a, b)
-    _refuse_bool("subtraction", x, y)
-    if alpha != 1:
-        return record("sub", x - alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * -alpha))
-    return record("sub", x - y, (a, b), _SUB)
+    _refuse_bool("subtraction", a, b)
+    try:
+        if alpha != 1:
+            _refuse_fraction(alpha, x)
+            return record("sub", x - alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * -alpha))
+        return record("sub", x - y, (a, b), _SUB)
+    except ValueError as problem:
+        raise _mismatch(x, y) from problem
 
 
 _SUB = (lambda xp, dy: dy, lambda xp, dy: -dy)
@@ -123,7 +135,14 @@ _SUB = (lambda xp, dy: dy, lambda xp, dy: -dy)
 def mul(a: Any, b: Any) -> Tensor:
     """y = a b        da = dy b        db = dy a"""
     x, y = promote(a, b)
-    return record("mul", x * y, (a, b), _MUL, (a if wants(b) else None, b if wants(a) else None))
+    keep = (  # `wants`, without the calls
+        a if getattr(b, "node", None) or getattr(b, "base", None) else None,
+        b if getattr(a, "node", None) or getattr(a, "base", None) else None,
+    )
+    try:
+        return record("mul", x * y, (a, b), _MUL, keep)
+    except ValueError as problem:
+        raise _mismatch(x, y) from problem
 
 
 _MUL = (lambda xp, dy, a, b: dy * b, lambda xp, dy, a, b: dy * a)
@@ -138,8 +157,7 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode is not None:
         raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
     x, y = (_floating(each) for each in promote(a, b))
-    with _quiet():
-        return record("div", x / y, (a, b), _DIV, (a if wants(b) else None, b))
+    return record("div", _both(operator.truediv, x, y), (a, b), _DIV, (a if wants(b) else None, b))
 
 
 _DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))
@@ -148,28 +166,31 @@ _DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))
 def floor_divide(a: Any, b: Any) -> Tensor:
     """y = ⌊a / b⌋, no gradient"""
     x, y = promote(a, b)
-    with _quiet():
-        return wrap(x // y)
+    _refuse_zero(x, y)
+    return wrap(_both(operator.floordiv, x, y))
 
 
 def trunc_divide(a: Any, b: Any) -> Tensor:
     """y = a / b without its fraction, no gradient"""
     x, y = promote(a, b)
-    with _quiet():
-        value = _of(wrap(x).array).trunc(x / y)
-    return wrap(value.astype(np.result_type(x, y)) if wrap(x // y).array.dtype.kind != "f" else value)
+    _refuse_zero(x, y)
+    floor, rest = _both(operator.floordiv, x, y), _both(operator.mod, x, y)
+    if floor.dtype.kind == "f":
+        return wrap(_of(floor).trunc(_both(operator.truediv, x, y)))
+    return wrap(floor + ((floor < 0) & (rest != 0)))
 
 
 def remainder(a: Any, b: Any) -> Tensor:
     """y = a - b ⌊a / b⌋, which has the sign of b        da = dy        db = -dy ⌊a / b⌋"""
     x, y = promote(a, b)
-    with _quiet():
-        return record("remainder", x % y, (a, b), (lambda xp, dy, floor: dy, lambda xp, dy, floor: -dy * floor), (x // y,))
+    _refuse_zero(x, y)
+    rule = (lambda xp, dy, floor: dy, lambda xp, dy, floor: -dy * floor)
+    return record("remainder", _both(operator.mod, x, y), (a, b), rule, (_both(operator.floordiv, x, y),))
 
 
 def neg(x: Any) -> Tensor:
     """y = -x        dx = -dy"""
-    _refuse_bool("negation", x.array)
+    _refuse_bool("negation", x)
     return record("neg", -x.array, (x,), (lambda xp, dy: -dy,))
 
 
@@ -178,11 +199,18 @@ def pow(a: Any, b: Any) -> Tensor:
     x, y = promote(a, b)
     if getattr(x, "dtype", np.dtype(bool)).kind in "iu" and y.__class__ is int and y < 0:
         raise RuntimeError(f"integers to a negative power ({y}) are not integers; use x.float() ** {y}")
-    with _quiet():
-        value = x**y
+    whole = _kind_of(x) in "biu" and _kind_of(y) in "iu"
+    value = _both(_integer_power if whole and y.__class__ is not int else operator.pow, x, y)
+    value = value.astype(_BOOL) if _kind_of(x) == _kind_of(y) == "b" else value  # NumPy gives int8
     if not wants(b):
         return record("pow", value, (a, b), (_pow_base, None), (a, b))
     return record("pow", value, (a, b), (lambda xp, dy, a, b, y: _pow_base(xp, dy, a, b), _pow_exponent), (a, b, value))
+
+
+def _integer_power(x: Any, y: Any) -> Any:
+    """xʸ of integers: 0 for negative y, where it would be a fraction, except that 1 and -1 have powers of all kinds."""
+    xp = _of(y)
+    return xp.where(y < 0, (x == 1) + (x == -1) * (1 - 2 * (y % 2)), x ** xp.maximum(y, 0)).astype(np.result_type(x, y))
 
 
 def _pow_base(xp: Any, dy: Any, a: Any, b: Any) -> Any:
@@ -193,13 +221,18 @@ def _pow_base(xp: Any, dy: Any, a: Any, b: Any) -> Any:
 
 def _pow_exponent(xp: Any, dy: Any, a: Any, b: Any, y: Any) -> Any:
     if a.__class__ in _PLAIN:
-        return dy * y * math.log(a) if a > 0 else xp.where(b >= 0, xp.zeros_like(dy), dy * y * math.nan)
+        if a > 0:
+            return dy * (y * math.log(a))
+        return xp.where((b >= 0) & (a == 0), xp.zeros_like(dy), dy * (y * (math.nan if a else -math.inf)))
     zero = (a == 0) & (b >= 0)
     return xp.where(zero, xp.zeros_like(dy), dy * y * xp.log(xp.where(zero, xp.ones_like(a), a)))
 
 
 def lerp(start: Any, end: Any, weight: Any) -> Tensor:
     """y = start + weight (end - start)"""
+    for each in (end, weight):
+        if isinstance(each, Variable) and each.array.dtype != start.array.dtype:
+            raise RuntimeError(f"lerp needs tensors of one dtype, got {start.dtype} and {each.dtype}")  # type: ignore[attr-defined]
     return add(start, mul(sub(end, start), weight))
 
 
@@ -208,18 +241,20 @@ def lerp(start: Any, end: Any, weight: Any) -> Tensor:
 
 def positive(x: Any) -> Tensor:
     """y = x        dx = dy"""
-    _refuse_bool("unary plus", x.array)
+    _refuse_bool("unary plus", x)
     return record("positive", x.array, (x,), (lambda xp, dy: dy,))
 
 
 def abs(x: Any) -> Tensor:
     """y = |x|        dx = dy sign x"""
-    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: dy * xp.sign(x),), (x,))
+    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: dy * (x > 0) - dy * (x < 0),), (x,))
 
 
 def sign(x: Any) -> Tensor:
     """y = -1, 0 or 1        dx = 0"""
-    return record("sign", _of(x.array).sign(x.array), (x,), (lambda xp, dy: xp.zeros_like(dy),))
+    value = _of(x.array).sign(x.array) if x.array.dtype != _BOOL else x.array.copy()
+    value = _of(x.array).nan_to_num(value) if value.dtype.kind == "f" else value  # PyTorch gives NaN the sign 0
+    return record("sign", value, (x,), (lambda xp, dy: xp.zeros_like(dy),))
 
 
 def exp(x: Any) -> Tensor:
@@ -276,7 +311,8 @@ def reciprocal(x: Any) -> Tensor:
 
 def square(x: Any) -> Tensor:
     """y = x²        dx = 2 dy x"""
-    return record("square", x.array * x.array, (x,), (lambda xp, dy, x: dy * (2 * x),), (x,))
+    array, _ = _with_number(x.array, 2)
+    return record("square", array * array, (x,), (lambda xp, dy, x: dy * (2 * x),), (x,))
 
 
 def sin(x: Any) -> Tensor:
@@ -332,13 +368,14 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     scaled = _floating(x.array) * beta
     xp = _of(x.array)
     value = xp.where(scaled > threshold, x.array, xp.log1p(xp.exp(xp.minimum(scaled, threshold))) / beta)
-    rule = lambda xp, dy, x: xp.where(x * beta > threshold, dy, dy * xp.sigmoid(x * beta))  # noqa: E731
+    rule = lambda xp, dy, x: xp.where(x * beta > threshold, dy, dy * xp.sigmoid(x * beta))
     return record("softplus", value.astype(scaled.dtype, copy=False), (x,), (rule,), (x,))
 
 
 def silu(x: Any) -> Tensor:
     """y = x σ(x)"""
-    return mul(x, sigmoid(x))
+    with _quiet():
+        return mul(x, sigmoid(x))
 
 
 def erf(x: Any) -> Tensor:
@@ -353,7 +390,8 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
         return x * 0.5 * (1 + tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi)))
     if approximate != "none":
         raise RuntimeError(f"approximate must be 'none' or 'tanh', not {approximate!r}")
-    return mul(x * 0.5, 1 + erf(x * math.sqrt(0.5)))
+    with _quiet():
+        return mul(x * 0.5, 1 + erf(x * math.sqrt(0.5)))
 
 
 def floor(x: Any) -> Tensor:
@@ -386,19 +424,21 @@ def _rounded(name: str, x: Any) -> Tensor:
 
 def maximum(a: Any, b: Any) -> Tensor:
     """y = the larger        the gradient goes to it, half to each where they are equal"""
-    return _larger("maximum", a, b, lambda a, b: a > b)
+    return _larger("maximum", a, b, operator.le, operator.ge)
 
 
 def minimum(a: Any, b: Any) -> Tensor:
     """y = the smaller        the gradient goes to it, half to each where they are equal"""
-    return _larger("minimum", a, b, lambda a, b: a < b)
+    return _larger("minimum", a, b, operator.ge, operator.le)
 
 
-def _larger(name: str, a: Any, b: Any, chosen: Any) -> Tensor:
-    x, y = promote(a, b)
-    share = chosen(x, y) + (x == y) * 0.5  # 1 where a is chosen, 0 where b is
-    rule = (lambda xp, dy, share: dy * share, lambda xp, dy, share: dy * (1 - share))
-    return record(name, getattr(_of(wrap(share).array), name)(x, y), (a, b), rule, (share.astype(np.result_type(x, y)),))
+def _larger(name: str, a: Any, b: Any, loses: Any, wins: Any) -> Tensor:
+    x, y = promote(*_tensors(name, a, b))
+    value = _both(getattr(_of(x), name), x, y)
+    half = (x == y) * 0.5
+    shares = [(1 - worse(x, y) + half).astype(x.dtype) for worse in (loses, wins)]  # 1 where chosen; beside NaN both are
+    rule = (lambda xp, dy, of_a, of_b: dy * of_a, lambda xp, dy, of_a, of_b: dy * of_b)
+    return record(name, value, (a, b), rule, tuple(shares))
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
@@ -410,7 +450,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
         return where(x > max, max, x) if max is not None else x
     value = x.array
     for bound in (min, max):
-        value = value if bound is None else _with_number(value, bound)
+        value = value if bound is None else _with_number(value, bound)[0]
     inside = True
     if min is not None:
         inside, value = inside & (x.array >= min), _of(value).maximum(value, min)
@@ -423,14 +463,20 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
     """y = a where the condition holds, else b        da = dy there, 0 elsewhere        db = the rest of dy"""
     if a is None:
         return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
-    holds = condition.array if isinstance(condition, Variable) else condition
+    holds = condition.array
+    if holds.dtype not in (_BOOL, np.uint8):
+        raise RuntimeError(f"where needs a condition of bools, got {condition.dtype}; compare first, as in where(x != 0, a, b)")
     if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
         kinds = {float: types.default_dtype().numpy, int: np.dtype(np.int64), bool: np.dtype(bool)}
         kind = max((kinds[a.__class__], kinds[b.__class__]), key=lambda kind: _KINDS[kind.kind])
         return wrap(_of(holds).where(holds, a, b).astype(kind))
     x, y = promote(a, b)
     rule = (lambda xp, dy, holds: xp.where(holds, dy, 0.0), lambda xp, dy, holds: xp.where(holds, 0.0, dy))
-    return record("where", _of(holds).where(holds, x, y), (a, b), rule, (holds,))
+    try:
+        value = _of(holds).where(holds, x, y)
+    except ValueError as problem:
+        raise _mismatch(holds, x, y) from problem
+    return record("where", value, (a, b), rule, (holds,))
 
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
@@ -474,7 +520,7 @@ def ge(a: Any, b: Any) -> Tensor:
 
 def _compare(name: str, a: Any, b: Any) -> Tensor:
     x, y = promote(a, b)
-    return wrap(getattr(_of(x if y.__class__ in _PLAIN else y), name)(x, y))
+    return wrap(_both(getattr(_of(x if y.__class__ in _PLAIN else y), name), x, y))
 
 
 def logical_not(x: Any) -> Tensor:
@@ -484,17 +530,17 @@ def logical_not(x: Any) -> Tensor:
 
 def logical_and(a: Any, b: Any) -> Tensor:
     """True where both are not 0"""
-    return _compare("logical_and", a, b)
+    return _compare("logical_and", *_tensors("logical_and", a, b))
 
 
 def logical_or(a: Any, b: Any) -> Tensor:
     """True where either is not 0"""
-    return _compare("logical_or", a, b)
+    return _compare("logical_or", *_tensors("logical_or", a, b))
 
 
 def logical_xor(a: Any, b: Any) -> Tensor:
     """True where exactly one is not 0"""
-    return _compare("logical_xor", a, b)
+    return _compare("logical_xor", *_tensors("logical_xor", a, b))
 
 
 def bitwise_not(x: Any) -> Tensor:
@@ -505,19 +551,19 @@ def bitwise_not(x: Any) -> Tensor:
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b of bools or integers"""
     x, y = promote(a, b)
-    return wrap(_bits(x) & _bits(y))
+    return wrap(_both(operator.and_, _bits(x), _bits(y)))
 
 
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b of bools or integers"""
     x, y = promote(a, b)
-    return wrap(_bits(x) | _bits(y))
+    return wrap(_both(operator.or_, _bits(x), _bits(y)))
 
 
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b of bools or integers"""
     x, y = promote(a, b)
-    return wrap(_bits(x) ^ _bits(y))
+    return wrap(_both(operator.xor, _bits(x), _bits(y)))
 
 
 def _bits(x: Any) -> Any:
@@ -543,8 +589,10 @@ def isfinite(x: Any) -> Tensor:
 
 def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """True where |a - b| <= atol + rtol |b|"""
-    x, y = promote(a, b)
-    return wrap(_of(x).isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    x, y = (each.array for each in _tensors("isclose", a, b))
+    if x.dtype != y.dtype:
+        raise RuntimeError(f"isclose needs two tensors of one dtype, got {a.dtype} and {b.dtype}")
+    return wrap(_both(lambda x, y: _of(x).isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan), x, y))
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
@@ -570,6 +618,45 @@ def _apply(name: str, x: Any) -> Any:
         return getattr(_of(array), name)(array)
 
 
+def _both(function: Any, x: Any, y: Any) -> Any:
+    """A function of two arrays that broadcast; what it cannot divide or represent gives NaN and infinities, as in PyTorch."""
+    with _quiet():
+        try:
+            return function(x, y)
+        except ValueError as problem:
+            raise _mismatch(x, y) from problem
+
+
+def _mismatch(*arrays: Any) -> RuntimeError:
+    """What to raise where shapes do not broadcast."""
+    shapes = " and ".join(str(tuple(getattr(each, "shape", ()))) for each in arrays)
+    return RuntimeError(f"shapes {shapes} do not go together: counted from the last axis, sizes must be equal or 1")
+
+
+def _tensors(name: str, *operands: Any) -> tuple[Any, ...]:
+    """The operands, if none is a plain number; PyTorch refuses those here."""
+    if any(each.__class__ in _PLAIN for each in operands):
+        raise TypeError(f"{name} is for two tensors, got {' and '.join(type(each).__name__ for each in operands)}; use tensor(number)")
+    return operands
+
+
+def _kind_of(x: Any) -> str:
+    """b, i, u or f: what sort of number an array holds, or a Python number is."""
+    return np.dtype(x.__class__ if x.__class__ in _PLAIN else x.dtype).kind
+
+
+def _refuse_fraction(alpha: float, x: Any) -> None:
+    """RuntimeError where integers would be multiplied by an alpha that is none."""
+    if alpha.__class__ is float and _kind_of(x) != "f":
+        raise RuntimeError(f"integers need an alpha that is an integer, got {alpha}; use x.float()")
+
+
+def _refuse_zero(x: Any, y: Any) -> None:
+    """RuntimeError where integers on the host would be divided by 0; floating point gives infinities and NaN."""
+    if _kind_of(x) != "f" and _kind_of(y) != "f" and isinstance(y, (int, np.ndarray)) and np.size(x) and not np.all(y):
+        raise RuntimeError("ZeroDivisionError: integers cannot be divided by 0; use x.float()")
+
+
 def _floating(x: Any) -> Any:
     """Arrays of integers and bools in the default dtype, floating point as it is."""
     if x.__class__ in _PLAIN or x.dtype.kind == "f":
@@ -578,5 +665,6 @@ def _floating(x: Any) -> Any:
 
 
 def _refuse_bool(what: str, *operands: Any) -> None:
-    if any(getattr(each, "dtype", None) == _BOOL for each in operands):
-        raise RuntimeError(f"{what} of bool tensors is not defined; use ~x (not) or a ^ b (different)")
+    for each in operands:
+        if each.__class__ is bool or (isinstance(each, Variable) and each.array.dtype is _BOOL):
+            raise RuntimeError(f"{what} of bool tensors is not defined; use ~x (not) or a ^ b (different)")

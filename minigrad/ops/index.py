@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import ARRAYS
 from ..tape import Variable, record, record_view, wrap
-from .elementwise import _of, _require_same_device
+from .elementwise import _both, _of, _require_same_device
 from .shape import axis_of
 
 if TYPE_CHECKING:
@@ -68,25 +68,47 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
 
     Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
     """
-    parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
     if all([each is None or each is ... or each.__class__ in (int, slice) for each in parts]):
         for each in parts:
             if each.__class__ is slice and each.step is not None and each.step < 0:
                 raise ValueError("slices with a negative step are not possible on tensors; use flip")
-        return index, None
+        return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
-    plain = tuple([slice(None) if _is_array(each) and each.ndim else each for each in full for _ in range(_covers(each))])
+    _require_fitting_masks(x, full)
+    # A bool without axes makes an axis of size 1, and chooses that one entry or none.
+    sizes = [max(_covers(each), 1) for each in full]
+    plain = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
     chosen: list[Any] = []
     for each in full:
-        if _is_array(each) and each.ndim:
-            chosen.append(each)
+        if _is_array(each):
+            chosen.append(each if each.ndim else _of(each).zeros(int(each), np.int64))
         elif each.__class__ is not int:
             chosen.append(slice(None))
     while chosen and chosen[-1].__class__ is slice:
         chosen.pop()
     trivial = all([each.__class__ is slice and each == slice(None) for each in plain])
     return (None if trivial else plain), (tuple(chosen) or None)
+
+
+def _is_nested(index: Any) -> bool:
+    """Whether a list stands for a tuple of indices: PyTorch reads x[[[0, 1], [2, 3]]] as x[[0, 1], [2, 3]]."""
+    return isinstance(index, list) and any([each is None or each is ... or isinstance(each, (list, tuple, slice)) for each in index])
+
+
+def _require_fitting_masks(x: Any, full: Sequence[Any]) -> None:
+    """IndexError where a mask differs in shape from the axes it covers; NumPy does not look where there are no elements."""
+    axis, shape = 0, x.array.shape
+    for each in full:
+        if _is_array(each) and each.dtype == bool and each.shape != shape[axis : axis + each.ndim]:
+            raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
+        axis += 0 if each is None else _covers(each)
+
+
+def _beside_arrays(part: Any) -> Any:
+    """What stands for a part in the index that is applied before the arrays are."""
+    return part if not _is_array(part) else slice(None) if part.ndim else None
 
 
 def _is_array(part: Any) -> bool:
@@ -111,7 +133,7 @@ def _as_index(x: Any, part: Any) -> Any:
         part = _of(x.array).from_host(np.asarray(part))
     if _is_array(part) and part.dtype.kind in "biu":
         _require_same_device(x.array, part)
-        return int(part) if part.ndim == 0 and part.dtype != bool and isinstance(part, np.ndarray) else part
+        return int(part) if part.ndim == 0 and part.dtype != bool else part
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
     if hasattr(part, "__index__") and not _is_array(part):
@@ -174,7 +196,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     axis = axis_of(input, dim)
     xp = _of(input.array)
-    one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])  # noqa: E731
+    one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])
     shape = np.broadcast_shapes(one(input.array.shape), one(indices.array.shape))
     both = [(*shape[:axis], each.array.shape[axis], *shape[axis + 1 :]) for each in (input, indices)]
     return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(indices.array, both[1])))
@@ -182,6 +204,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the entries of x along `dim` that a vector of integers names        dx: dy added where y came from"""
+    if input.array.ndim == 0:
+        return index_select(input.reshape(1), dim, index).reshape(())  # type: ignore[no-any-return]
     axis = axis_of(input, dim)
     if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
@@ -216,7 +240,7 @@ def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
         untouched = _of(dy.array).ones(dy.array.shape, dy.array.dtype)
         untouched[place] = 0
         return dy * wrap(untouched)
-    result = dy.copy()
+    result = xp.array(dy)
     result[place] = 0
     return result
 
@@ -231,6 +255,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
 
 def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, Any]:
     """Where to put, and what, cut to the size of the index."""
+    axis_of(x, dim)
     if index.array.ndim != x.array.ndim or index.array.size == 0:
         place = _places(x, dim, index, name) if index.array.size else tuple([slice(0, 0)] * x.array.ndim)
         return place, src if index.array.size or not isinstance(src, Variable) else src[place]  # type: ignore[index]
@@ -246,11 +271,15 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
-    axis = axis_of(input, dim)
+    if input.array.ndim == 0:
+        return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())  # type: ignore[no-any-return]
+    axis, ids, shape = axis_of(input, dim), index.array.reshape(-1), input.array.shape
+    if source.array.shape != (*shape[:axis], ids.size, *shape[axis + 1 :]):
+        raise RuntimeError(f"index_add along dim {dim} of shape {tuple(shape)}: {ids.size} ids and a source of {tuple(source.shape)} differ")
     _require_in_range(index.array, input.array.shape[axis], "index_add")
     if source.array.dtype != input.array.dtype:
         raise RuntimeError(f"index_add needs source and tensor of one dtype, got {source.dtype} and {input.dtype}")
-    place = (*(slice(None),) * axis, index.array)
+    place = (*(slice(None),) * axis, ids)
     result = input.array.copy()
     _of(result).add_at(result, place, source.array * alpha)
     return record("index_add", result, (input, source), (lambda xp, dy: dy, lambda xp, dy: dy[place] * alpha))
@@ -264,15 +293,19 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     _require_mask(mask)
     if isinstance(value, Variable) and value.array.ndim:
         raise RuntimeError(f"masked_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
-    fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
+    try:
+        fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
+    except (OverflowError, ValueError):
+        raise RuntimeError(f"{value} cannot be represented in {input.dtype}") from None
     rule = (lambda xp, dy, mask: xp.where(mask, 0.0, dy), lambda xp, dy, mask: xp.where(mask, dy, 0.0))
-    return record("masked_fill", _of(input.array).where(mask.array, fill, input.array), (input, value), rule, (mask.array,))
+    result = _both(lambda mask, x: _of(x).where(mask, fill, x), mask.array, input.array)
+    return record("masked_fill", result, (input, value), rule, (mask.array,))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:
     """y = the elements of x where the mask holds, in order, as a vector"""
     _require_mask(mask)
-    shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
+    shape = _both(lambda x, mask: np.broadcast_shapes(x.shape, mask.shape), input.array, mask.array)
     return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]  # type: ignore[no-any-return]
 
 
@@ -325,6 +358,8 @@ def _triangle(name: str, x: Any, diagonal: int) -> Tensor:
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """y = the diagonal of two axes of x, as the last axis"""
     one, other = axis_of(input, dim1), axis_of(input, dim2)
+    if one == other:
+        raise RuntimeError(f"diagonal needs two different dims, got {dim1} and {dim2} for shape {tuple(input.shape)}")
     rows, columns = input.array.shape[one], input.array.shape[other]
     length = max(min(rows - max(-offset, 0), columns - max(offset, 0)), 0)
     turned = input.movedim((one, other), (-2, -1))

@@ -25,7 +25,12 @@ def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(operation)
     def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
         require_changeable(x)
-        return write(x, operation(x, *args, **kwargs))
+        result = operation(x, *args, **kwargs)
+        if result.node is not None and result.node.kept and any([kept is x for kept in result.node.kept]):
+            before = wrap(x.array.copy())  # the rule wants the elements as they were
+            before.node = x.node
+            result.node.kept = tuple([before if kept is x else kept for kept in result.node.kept])
+        return write(x, result)
 
     changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
     changed.__doc__ = f"`{operation.__name__}`, written into the tensor itself, which is returned."
@@ -59,7 +64,7 @@ def write(x: Any, result: Any) -> Tensor:
             raise RuntimeError(f"a tensor of {x.dtype} cannot take a result of {result.dtype} in place; use the out-of-place form")
         result = result.to(x.dtype)
     refresh(x)
-    x.array[...] = result.array
+    _put(x.array, ..., result)
     note_change(x)
     if state.recording and (x.node is not None or result.node is not None or _root(x).node is not None):
         if x.base is None:
@@ -101,8 +106,11 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.index_put_.html
     """
     require_changeable(x)
+    refresh(x)
     value = value if value.__class__ in (float, int, bool) else as_variable(value, x)
     plain, chosen = split_index(x, index)
+    if chosen is not None and isinstance(value, Variable) and value.array.dtype != x.array.dtype and not _fills_mask(chosen, value):
+        raise RuntimeError(f"arrays as indices assign values of the tensor's own dtype, {x.dtype}, got {value.dtype}")  # type: ignore[attr-defined]
     tracked = state.recording and (x.node is not None or getattr(value, "node", None) is not None or _root(x).node is not None)
     if (plain is not None and chosen is not None) or (tracked and x.base is not None and plain is not None):
         target = getitem(x, index if plain is None or chosen is None else plain)
@@ -117,21 +125,28 @@ def setitem(x: Any, index: Any, value: Any) -> None:
         setitem(result, place, value)
         write(x, result)
         return None
+    if isinstance(value, Variable) and value.array.ndim:
+        value = _without_leading_ones(value, x.array[place].ndim)
     _put(x.array, place, value)
     if tracked:
-        before = x.array[place].shape
-        rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place].reshape(before))
+        rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
         made = record("setitem", x.array, (x, value), rule)
         x.node = made.node
     note_change(x)
     return None
 
 
+def _fills_mask(chosen: Any, value: Any) -> bool:
+    """Whether one element is assigned wherever a mask holds, which PyTorch takes in any dtype."""
+    masks = [each for each in chosen if each.__class__ is not slice]
+    return value.array.size == 1 and len(masks) == 1 and masks[0].dtype == bool
+
+
 def _put(array: Any, place: Any, value: Any) -> None:
     given = value.array if isinstance(value, Variable) else value
     try:
         array[place] = given
-    except ValueError as problem:
+    except (TypeError, ValueError) as problem:
         raise RuntimeError(
             f"a value of shape {getattr(given, 'shape', ())} does not fit the place of shape {array[place].shape} it is assigned to"
         ) from problem
@@ -140,10 +155,13 @@ def _put(array: Any, place: Any, value: Any) -> None:
 def _broadcast(value: Any, like: Any) -> Any:
     if not isinstance(value, Variable):
         return wrap(_of(like.array).full_like(like.array, value))
-    shape = value.array.shape
-    while len(shape) > like.array.ndim and shape[0] == 1:
-        value, shape = value[0], shape[1:]  # type: ignore[index]
-    return value.expand(like.array.shape)  # type: ignore[attr-defined]
+    return _without_leading_ones(value, like.array.ndim).expand(like.array.shape)  # type: ignore[attr-defined]
+
+
+def _without_leading_ones(value: Any, ndim: int) -> Any:
+    """The value with no more than `ndim` axes, if the first of them have size 1: assigning lets these be too many."""
+    extra = max(value.array.ndim - ndim, 0)
+    return value.reshape(value.array.shape[extra:]) if extra and set(value.array.shape[:extra]) == {1} else value
 
 
 def copy_(x: Any, source: Any) -> Tensor:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..tape import record
-from .elementwise import _of, promote, wants
+from .elementwise import _mismatch, _of, promote, wants
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -31,7 +31,11 @@ def matmul(a: Any, b: Any) -> Tensor:
         return _vector_product(a, b, x, y)
     if x.shape[-1] != y.shape[-2]:
         raise RuntimeError(_inner(x, y))
-    return record("matmul", x @ y, (a, b), _MATMUL, (a if wants(b) else None, b if wants(a) else None))
+    try:
+        value = x @ y
+    except ValueError as problem:
+        raise _mismatch(x, y) from problem
+    return record("matmul", value, (a, b), _MATMUL, (a if wants(b) else None, b if wants(a) else None))
 
 
 _MATMUL = (lambda xp, dy, a, b: dy @ b.swapaxes(-1, -2), lambda xp, dy, a, b: a.swapaxes(-1, -2) @ dy)
@@ -102,12 +106,14 @@ def outer(a: Any, b: Any) -> Tensor:
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha mat1 mat2"""
+    _factors(input, mat1, "addmm")
     product = mm(mat1, mat2) if alpha == 1 else mm(mat1, mat2) * alpha
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha batch1 batch2, for stacks of matrices"""
+    _factors(input, batch1, "baddbmm")
     product = bmm(batch1, batch2) if alpha == 1 else bmm(batch1, batch2) * alpha
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
@@ -205,7 +211,7 @@ def _einsum_rule(position: int, inputs: list[str], output: str) -> Any:
         reachable = set(output).union(*others)
         found = "".join(dict.fromkeys(letter for letter in axes if letter in reachable))
         dx = xp.einsum(f"{','.join([output, *others])}->{found}", dy, *rest)
-        sizes = dict(zip(axes, x.shape, strict=True))
+        sizes = {**dict(zip(axes, x.shape, strict=True)), **dict(zip(found, dx.shape, strict=True))}  # of x, or broadcast
         distinct = "".join(dict.fromkeys(axes))
         dx = dx.reshape(tuple([sizes[letter] if letter in found else 1 for letter in distinct]))
         dx = xp.broadcast_to(dx, tuple([sizes[letter] for letter in distinct]))
@@ -231,6 +237,7 @@ def _onto_diagonal(xp: Any, dx: Any, axes: str, distinct: str, sizes: dict[str, 
 
 def tensordot(a: Any, b: Any, dims: int = 2) -> Tensor:
     """The last `dims` axes of a against the first `dims` of b"""
+    _factors(a, b, "tensordot")
     letters = "abcdefghijklmnopqrstuvwxyz"
     left = letters[: a.array.ndim]
     right = left[len(left) - dims :] + letters[len(left) : len(left) + b.array.ndim - dims]

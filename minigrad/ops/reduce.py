@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from .. import types
 from ..tape import Variable, record, wrap
-from .elementwise import _floating, _of, _quiet, _refuse_bool
+from .elementwise import _floating, _of, _quiet
 from .shape import axes_of, axis_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def sum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, a
     """
     axes, shape = _axes(x, dim if axis is None else axis), x.array.shape
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
-    value = x.array.sum(axis=axes, dtype=kind, keepdims=keepdim or keepdims)
+    with _quiet():
+        value = x.array.sum(axis=axes, dtype=kind, keepdims=keepdim or keepdims)
     return record("sum", value, (x,), (lambda xp, dy: _spread(xp, dy, axes, shape),))
 
 
@@ -73,7 +75,7 @@ def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, 
     count = math.prod([shape[each] for each in axes])
     with _quiet():
         value = array.sum(axis=axes, keepdims=keepdim or keepdims) / _divisor(array, count)
-    return record("mean", value, (x,), (lambda xp, dy: _spread(xp, dy / count, axes, shape),))
+    return record("mean", value, (x,), (lambda xp, dy: _spread(xp, dy / (count or 1), axes, shape),))
 
 
 def _divisor(array: Any, count: float) -> Any:
@@ -89,7 +91,8 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
     if x.array.ndim == 0:
         return x.to(types.of_numpy(kind)) * 1  # type: ignore[no-any-return]
-    value = x.array.prod(axis=axis, dtype=kind, keepdims=keepdim)
+    with _quiet():
+        value = x.array.prod(axis=axis, dtype=kind, keepdims=keepdim)
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         before, after = _product_before(xp, x, axis), xp.flip(_product_before(xp, xp.flip(x, (axis,)), axis), (axis,))
@@ -111,8 +114,10 @@ def cumsum(x: Any, dim: int | None = None, *, dtype: Any = None, axis: int | Non
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
     if x.array.ndim == 0:
         return sum(x, dtype=kind)
-    rule = lambda xp, dy: xp.flip(xp.cumsum(xp.flip(dy, (along,)), axis=along), (along,))  # noqa: E731
-    return record("cumsum", _of(x.array).cumsum(x.array, axis=along, dtype=kind), (x,), (rule,))
+    rule = lambda xp, dy: xp.flip(xp.cumsum(xp.flip(dy, (along,)), axis=along), (along,))
+    with _quiet():
+        value = _of(x.array).cumsum(x.array, axis=along, dtype=kind)
+    return record("cumsum", value, (x,), (rule,))
 
 
 def cumprod(x: Any, dim: int | None = None, axis: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -121,17 +126,16 @@ def cumprod(x: Any, dim: int | None = None, axis: int | None = None, *, dtype: A
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
     if x.array.ndim == 0:
         return prod(x, dtype=kind)
-    value = _of(x.array).cumprod(x.array, axis=along, dtype=kind)
+    with _quiet():
+        value = _of(x.array).cumprod(x.array, axis=along, dtype=kind)
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         # ∂yₖ/∂xⱼ is the product of x₀ … xₖ without xⱼ: what stands before j, times a running product that starts after j.
         front, length, before = (slice(None),) * along, x.shape[along], _product_before(xp, x, along)
         pieces = []
         for j in range(length):
-            after = _product_before(xp, x[(*front, slice(j + 1, None))], along)
             one = xp.ones_like(x[(*front, slice(0, 1))])
             running = xp.cumprod(xp.concatenate([one, x[(*front, slice(j + 1, None))]], along), along) if j + 1 < length else one
-            del after
             pieces.append((dy[(*front, slice(j, None))] * running).sum(axis=along, keepdims=True) * before[(*front, slice(j, j + 1))])
         return xp.concatenate(pieces, along) if pieces else dy
 
@@ -158,27 +162,38 @@ def var(x: Any, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, 
         raise RuntimeError(f"the variance of {x.dtype} is not of that type; use x.float().var()")
     axes, shape = _axes(x, dim), x.array.shape
     less = (1 if unbiased else 0) if correction is None else correction
-    count = max(math.prod([shape[axis] for axis in axes]) - less, 0)
+    size = math.prod([shape[axis] for axis in axes])
+    count = size - less
     with _quiet():
-        mean = x.array.sum(axis=axes, keepdims=True) / _divisor(x.array, count + less)
+        mean = x.array.sum(axis=axes, keepdims=True) / _divisor(x.array, size)
         away = x.array - mean
-        value = (away * away).sum(axis=axes, keepdims=keepdim) / _divisor(x.array, count)
+        value = (away * away).sum(axis=axes, keepdims=keepdim) / _divisor(x.array, builtins.max(count, 0))
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
-        away = x - x.mean(axis=axes, keepdims=True)
-        return _spread(xp, dy, axes, shape) * away * (2 / count if count else math.nan)
+        away = x - x.sum(axis=axes, keepdims=True) / (size or math.nan)
+        return _spread(xp, dy, axes, shape) * away * (2 / count if count else math.inf)
 
     return record("var", value, (x,), (rule,), (x,))
 
 
 def std(x: Any, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
-    """y = √var"""
-    return var(x, dim, unbiased, keepdim, correction=correction).sqrt()  # type: ignore[no-any-return]
+    """y = √var        dvar = dy / 2y, and 0 where y is 0"""
+    variance = var(x, dim, unbiased, keepdim, correction=correction)
+    value = _of(variance.array).sqrt(variance.array)
+    rule = lambda xp, dy, y: xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, 2 * y))
+    return record("std", value, (variance,), (rule,), (value,))
 
 
 def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """y = (Σ |x|ᵖ)^(1/p) along `dim`: the length for p = 2 ("fro"), the largest |x| for p = inf        0 at 0"""
-    order = 2.0 if p == "fro" else float(p)
+    """y = (Σ |x|ᵖ)^(1/p) along `dim`: the length for p = 2 ("fro"), the largest |x| for p = inf
+
+    dx = dy sign x (|x| / y)ᵖ⁻¹, and 0 where y is 0
+    """
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"the norm is for floating point, got {x.dtype}; use x.float()")
+    order, axes, shape = 2.0 if p == "fro" else float(p), _axes(x, dim), x.array.shape
+    if (order < 0 or order == math.inf) and 0 in [shape[axis] for axis in axes]:
+        raise RuntimeError(f"a norm with p = {p} of no elements is not defined: shape {tuple(shape)} along {axes}")
     if order == math.inf:
         return amax(x.abs(), dim, keepdim)
     if order == -math.inf:
@@ -187,14 +202,16 @@ def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False
         return sum((x != 0).to(x.dtype), dim, keepdim)
     if order == 1:
         return sum(x.abs(), dim, keepdim)
-    if order != 2:
-        return sum(x.abs() ** order, dim, keepdim) ** (1 / order)  # type: ignore[no-any-return,operator]
-    axes, shape = _axes(x, dim), x.array.shape
-    value = _of(x.array).sqrt((x.array * x.array).sum(axis=axes, keepdims=keepdim))
+    with _quiet():
+        powers = x.array * x.array if order == 2 else _of(x.array).abs(x.array) ** order
+        value = powers.sum(axis=axes, keepdims=keepdim) ** (1 / order)
 
     def rule(xp: Any, dy: Any, x: Any, y: Any) -> Any:
         length = _spread(xp, y, axes, shape)
-        return _spread(xp, dy, axes, shape) * xp.where(length == 0, 0.0, x / xp.where(length == 0, 1.0, length))
+        zero = length == 0 if order == 2 else (x == 0) | (length == 0)
+        part = xp.where(zero, 1.0, x / xp.where(zero, 1.0, length))
+        slope = part if order == 2 else xp.sign(part) * xp.abs(part) ** (order - 1)
+        return _spread(xp, dy, axes, shape) * xp.where(zero, 0.0, slope)
 
     return record("norm", value, (x,), (rule,), (x, value))
 
@@ -214,12 +231,15 @@ def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
     axes, shape = _axes(x, dim), x.array.shape
-    if any(shape[axis] == 0 for axis in axes):
+    if dim is None and x.array.size == 0:
+        raise RuntimeError(f"{name} of no elements is not defined: shape {tuple(shape)}; give a dim that has some")
+    if 0 in [shape[axis] for axis in axes]:
         raise IndexError(f"{name} of no elements is not defined: shape {tuple(shape)} along {axes}")
     value = getattr(_of(x.array), name)(x.array, axis=axes, keepdims=keepdim)
     best = x.array == value.reshape(tuple([1 if axis in axes else size for axis, size in enumerate(shape)]))
-    share = best / best.sum(axis=axes, keepdims=True)
-    rule = lambda xp, dy, share: _spread(xp, dy, axes, shape) * share  # noqa: E731
+    with _quiet():
+        share = best / best.sum(axis=axes, keepdims=True)
+    rule = lambda xp, dy, share: _spread(xp, dy, axes, shape) * share
     return record(name, value, (x,), (rule,), (share.astype(x.array.dtype, copy=False),))
 
 
@@ -241,7 +261,7 @@ def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: Any, pai
     if isinstance(dim, Variable):
         return getattr(x, pairwise)(dim)
     indices = where_in(x, dim, keepdim=True)
-    values = x.take_along_dim(indices, dim) if x.array.ndim else x * 1
+    values = x.take_along_dim(indices, dim) if x.array.ndim else x.clone()
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
@@ -296,7 +316,7 @@ def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Tensor:
     with _quiet():
         kept = _of(array).log(_of(array).exp(array - top).sum(axis=axes, keepdims=True)) + top
     value = kept if keepdim else kept.reshape(tuple([size for axis, size in enumerate(shape) if axis not in axes]))
-    rule = lambda xp, dy, x, y: _spread(xp, dy, axes, shape) * xp.exp(x - _spread(xp, y, axes, shape))  # noqa: E731
+    rule = lambda xp, dy, x, y: _spread(xp, dy, axes, shape) * xp.exp(x - _spread(xp, y, axes, shape))
     return record("logsumexp", value, (x,), (rule,), (x, value))
 
 
@@ -318,7 +338,7 @@ def softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     with _quiet():
         value = _of(array).exp(array - array.max(axis=axis, keepdims=True)) if array.size else array
         value = value / value.sum(axis=axis, keepdims=True)
-    rule = lambda xp, dy, y: y * (dy - (dy * y).sum(axis=axis, keepdims=True))  # noqa: E731
+    rule = lambda xp, dy, y: y * (dy - (dy * y).sum(axis=axis, keepdims=True))
     return record("softmax", value, (x,), (rule,), (value,))
 
 
@@ -329,17 +349,17 @@ def log_softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     with _quiet():
         value = array - array.max(axis=axis, keepdims=True) if array.size else array
         value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True))
-    rule = lambda xp, dy, y: dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)  # noqa: E731
+    rule = lambda xp, dy, y: dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
     return record("log_softmax", value, (x,), (rule,), (value,))
 
 
 def _softmax_input(x: Any, dim: int | None, dtype: Any, name: str) -> tuple[Any, Any]:
     if dim is None:
         raise TypeError(f"{name} needs the dim along which the result shall sum to 1, often dim=-1")
-    array = x.array if dtype is None else x.array.astype(types.numpy_dtype(dtype))
+    axis, array = axis_of(x, dim), x.array if dtype is None else x.array.astype(types.numpy_dtype(dtype))
     if array.dtype.kind != "f":
         raise RuntimeError(f"{name} is for floating point, got {x.dtype}; use x.float()")
-    return axis_of(x, dim) if array.ndim else None, array
+    return axis if array.ndim else None, array
 
 
 # ------------------------------------------------------------------------------------------------------------- order
@@ -348,7 +368,7 @@ def _softmax_input(x: Any, dim: int | None, dtype: Any, name: str) -> tuple[Any,
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesAndIndices:
     """(values, indices) of x in order along `dim`; equal elements keep their order        dx = dy, put back"""
     indices = argsort(x, dim, descending, stable)
-    return ValuesAndIndices(x.take_along_dim(indices, dim) if x.array.ndim else x * 1, indices)
+    return ValuesAndIndices(x.take_along_dim(indices, dim) if x.array.ndim else x.clone(), indices)
 
 
 def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -365,7 +385,8 @@ def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = Fals
 
 def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
     """(values, indices) of the k largest (or smallest) along `dim`, in order"""
-    size = x.array.shape[axis_of(x, dim)] if x.array.ndim else 1
+    axis = axis_of(x, dim)
+    size = x.array.shape[axis] if x.array.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"k must lie in [0, {size}], the size of dim {dim} in shape {tuple(x.shape)}, got {k}")
     if x.array.ndim == 0:
@@ -376,6 +397,10 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
 
 def unique(x: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """The distinct elements in order (or distinct slices along `dim`); on request where each went, and how many there are"""
+    if dim is not None:
+        dim = axis_of(x, dim) if x.array.ndim else _no_axis("unique")
+        if 0 in (*x.array.shape[:dim], *x.array.shape[dim + 1 :]):
+            raise RuntimeError(f"unique along dim {dim} compares slices, which have no elements in shape {tuple(x.shape)}")
     found = _of(x.array).unique(x.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim)
     if not isinstance(found, tuple):
         return wrap(found)
@@ -383,6 +408,10 @@ def unique(x: Any, sorted: bool = True, return_inverse: bool = False, return_cou
     if return_inverse:
         rest[0] = rest[0].reshape(x.array.shape if dim is None else x.array.shape[dim])
     return (wrap(values), *[wrap(each) for each in rest])
+
+
+def _no_axis(name: str) -> int:
+    raise IndexError(f"{name} along a dim needs one, got a tensor without axes")
 
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:

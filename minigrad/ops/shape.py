@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..tape import Variable, record, record_several, record_view, show_memory_of
+from .. import types
+from ..tape import Variable, record, record_several, record_view, show_memory_of, version_of, wrap
 from .elementwise import _of, _require_same_device, result_type
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ def resolve(count: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 def view(x: Any, *shape: Any) -> Tensor:
     """`reshape`; or, given a dtype, the same bytes read as elements of it."""
+    if len(shape) == 1 and isinstance(shape[0], types.dtype):
+        try:
+            result = wrap(x.array.view(shape[0].numpy))
+        except ValueError as problem:
+            raise RuntimeError(f"the bytes of shape {tuple(x.shape)} of {x.dtype} cannot be read as {shape[0]}: {problem}") from None
+        result.version = version_of(x)
+        return result
     return reshape(x, *shape)
 
 
@@ -79,6 +87,8 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Tensor:
     """y has axis `dim` cut into several of the given sizes."""
     axis, shape = axis_of(x, dim), x.array.shape
+    if not shape:
+        raise RuntimeError("unflatten needs an axis to cut, got a tensor without axes")
     return reshape(x, (*shape[:axis], *resolve(shape[axis], tuple(sizes)), *shape[axis + 1 :]))
 
 
@@ -105,7 +115,8 @@ def expand(x: Any, *sizes: Any) -> Tensor:
     full = tuple([was if size == -1 else size for size, was in zip(wanted, old, strict=True)])
     if any(was not in (None, 1, size) for size, was in zip(full, old, strict=True)):
         raise RuntimeError(f"a tensor of shape {tuple(shape)} cannot be expanded to {wanted}: only axes of size 1 can")
-    return record_view("expand", _of(x.array).broadcast_to(x.array, full), x, lambda xp, dy: dy, lambda x: expand(x, full))
+    value = x.array[...] if full == shape else _of(x.array).broadcast_to(x.array, full)  # only the first can be written to
+    return record_view("expand", value, x, lambda xp, dy: dy, lambda x: expand(x, full))
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
@@ -161,7 +172,7 @@ def permute(x: Any, *dims: Any) -> Tensor:
     if len(order) != x.array.ndim:
         raise RuntimeError(f"permute needs every axis of shape {tuple(x.shape)} once, got {order}")
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
-    rule = lambda xp, dy: xp.permute_dims(dy, back)  # noqa: E731
+    rule = lambda xp, dy: xp.permute_dims(dy, back)
     return record_view("permute", x.array.transpose(order), x, rule, lambda x: permute(x, order))
 
 
@@ -176,6 +187,8 @@ def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int
     new = axes_of(x, [destination] if isinstance(destination, int) else destination)
     if len(old) != len(new):
         raise RuntimeError(f"movedim needs as many destinations as sources, got {source} and {destination}")
+    if x.array.ndim == 0:
+        return x  # type: ignore[no-any-return]
     order = [axis for axis in range(x.array.ndim) if axis not in old]
     for place, axis in sorted(zip(new, old, strict=True)):
         order.insert(place, axis)
@@ -192,6 +205,7 @@ def t(x: Any) -> Tensor:
 def flip(x: Any, *dims: Any) -> Tensor:
     """y has the axes in `dims` backwards        dx = dy, turned back"""
     axes = axes_of(x, ints(dims))
+    axes = axes if x.array.ndim else ()
     turned = tuple([slice(None, None, -1) if axis in axes else slice(None) for axis in range(x.array.ndim)])
     return record("flip", x.array[turned].copy(), (x,), (lambda xp, dy: xp.flip(dy, axes),))
 
@@ -204,6 +218,10 @@ def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None =
     axes = tuple([axis_of(x, dim) for dim in ((dims,) if isinstance(dims, int) else dims)])
     if len(axes) != len(many):
         raise RuntimeError(f"roll needs as many dims as shifts, got {shifts} and {dims}")
+    if not many:
+        raise RuntimeError("roll needs at least one shift")
+    if x.array.ndim == 0:
+        raise IndexError("roll along a dim needs one, got a tensor without axes")
     back = tuple([-shift for shift in many])
     return record("roll", _of(x.array).roll(x.array, many, axes), (x,), (lambda xp, dy: xp.roll(dy, back, axes),))
 
@@ -225,9 +243,11 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     if any(array.ndim != 1 or array.size for array in arrays):
         arrays = [array for array in arrays if array.ndim != 1 or array.size] or arrays  # PyTorch skips the empty vector
         tensors = [tensor for tensor in tensors if tensor.array.ndim != 1 or tensor.array.size] or tensors
+    if 0 in [array.ndim for array in arrays]:
+        raise RuntimeError("cat needs tensors with axes; use stack for those without")
     axis = axis_of(arrays[0], dim)
     rest = {(*array.shape[:axis], *array.shape[axis + 1 :], array.ndim) for array in arrays}
-    if len(rest) > 1 or arrays[0].ndim == 0:
+    if len(rest) > 1:
         raise RuntimeError(f"cat along dim {dim} needs equal sizes elsewhere, got shapes {[tuple(each.shape) for each in arrays]}")
     ends = [0]
     for array in arrays:
@@ -278,6 +298,8 @@ def _alike(tensors: Sequence[Any]) -> list[Any]:
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """x cut along `dim` into pieces of one size (the last may be smaller), or of the sizes listed; one node for all"""
+    if x.array.ndim == 0:
+        raise RuntimeError("split needs an axis to cut, got a tensor without axes")
     axis = axis_of(x, dim)
     length = x.array.shape[axis]
     if isinstance(split_size_or_sections, int):
@@ -321,7 +343,10 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks <= 0:
         raise RuntimeError(f"chunk needs at least one chunk, got {chunks}")
-    return split(x, max(-(-x.array.shape[axis_of(x, dim)] // chunks), 1), dim)
+    if x.array.ndim == 0:
+        raise RuntimeError("chunk needs an axis to cut, got a tensor without axes")
+    length = x.array.shape[axis_of(x, dim)]
+    return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
 def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -343,8 +368,12 @@ def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
 
 def narrow(x: Any, dim: int, start: int, length: int) -> Tensor:
     """The `length` entries of x from `start` on along `dim`"""
+    if x.array.ndim == 0:
+        raise RuntimeError("narrow needs an axis, got a tensor without axes")
     axis = axis_of(x, dim)
     size = x.array.shape[axis]
+    if not -size <= start <= size:
+        raise IndexError(f"narrow must start within [{-size}, {size}] along dim {dim} of shape {tuple(x.shape)}, got {start}")
     start = start + size if start < 0 else start
     if not (0 <= start <= size and 0 <= length <= size - start):
         raise RuntimeError(f"narrow from {start} for {length} does not fit dim {dim} of shape {tuple(x.shape)}")
