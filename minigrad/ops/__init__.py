@@ -35,7 +35,7 @@ true_divide = divide = div
 multiply, subtract, negative, absolute = mul, sub, neg, abs
 clip = clamp
 argwhere = nonzero
-concat = cat
+
 
 __all__ = [
     "abs", "absolute", "add", "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort",

@@ -147,9 +147,9 @@ def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_gr
     return _like(input, 0, dtype, device, requires_grad, shape)
 
 
-def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, shape: Any = None) -> Tensor:
     """Ones in the shape, dtype and place of another tensor."""
-    return _like(input, 1, dtype, device, requires_grad)
+    return _like(input, 1, dtype, device, requires_grad, shape)
 
 
 def empty_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

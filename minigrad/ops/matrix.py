@@ -132,14 +132,17 @@ def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -
     array, W = _factors(x, weight, "linear")
     if array.ndim == 0 or W.ndim != 2 or array.shape[-1] != W.shape[1]:
         raise RuntimeError(f"linear needs an input (..., I) and a weight (O, I), got shapes {tuple(array.shape)} and {tuple(W.shape)}")
-    value = (W @ array.T).T if batch_last and array.ndim == 2 else _flat_product(array, W.T)
+    batch_last = batch_last and array.ndim == 2
+    value = (W @ array.T).T if batch_last else _flat_product(array, W.T)
+    rules = _LINEAR_BATCH_LAST if batch_last else _LINEAR
     keep = (x if wants(weight) else None, weight if wants(x) else None)
     if bias is None:
-        return record("linear", value, (x, weight), _LINEAR[:2], keep)
+        return record("linear", value, (x, weight), rules[:2], keep)
     if bias.array.shape != W.shape[:1]:
-        raise RuntimeError(f"linear needs a bias of shape ({W.shape[0]},) beside a weight of shape {tuple(W.shape)}, got {tuple(bias.shape)}")
+        shapes = f"a weight of shape {tuple(W.shape)}, got {tuple(bias.shape)}"
+        raise RuntimeError(f"linear needs a bias of shape ({W.shape[0]},) beside {shapes}")
     value += _factors(x, bias, "linear")[1]
-    return record("linear", value, (x, weight, bias), _LINEAR, keep)
+    return record("linear", value, (x, weight, bias), rules, keep)
 
 
 def _flat_product(x: Any, W: Any) -> Any:
@@ -155,8 +158,14 @@ def _rows(x: Any) -> Any:
 _LINEAR = (
     lambda xp, dy, x, W: _flat_product(dy, W),
     lambda xp, dy, x, W: _rows(dy).swapaxes(0, 1) @ _rows(x),
-    lambda xp, dy, x, W: dy,
+    lambda xp, dy, x, W: _sum_of_rows(xp, _rows(dy)),
 )
+_LINEAR_BATCH_LAST = (lambda xp, dy, x, W: (W.swapaxes(0, 1) @ dy.swapaxes(0, 1)).swapaxes(0, 1), *_LINEAR[1:])
+
+
+def _sum_of_rows(xp: Any, rows: Any) -> Any:
+    """Σₙ rows[n], as a product with ones: several times faster than a sum, in either layout."""
+    return rows.swapaxes(0, 1) @ xp.ones_like(rows, shape=(rows.shape[0],))
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:

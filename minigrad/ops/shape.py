@@ -5,6 +5,8 @@ Where the array library can, the result shows the same memory as the input (`rec
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -253,7 +255,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     for array in arrays:
         ends.append(ends[-1] + array.shape[axis])
     front = (slice(None),) * axis
-    pieces = [(*front, slice(start, end)) for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [(*front, slice(start, end)) for start, end in itertools.pairwise(ends)]
     return record("cat", _of(arrays[0]).concatenate(arrays, axis), tensors, lambda xp, dy: [dy[piece] for piece in pieces])
 
 
@@ -311,22 +313,26 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
         sections = list(split_size_or_sections)
     if sum(sections) != length or min(sections) < 0:
         raise RuntimeError(f"the sections {sections} must add up to {length}, the size of dim {dim} in shape {tuple(x.shape)}")
-    ends = [0]
+    front, end, pieces = (slice(None),) * axis, 0, []
     for size in sections:
-        ends.append(ends[-1] + size)
-    front = (slice(None),) * axis
-    pieces = [(*front, slice(start, end)) for start, end in zip(ends, ends[1:], strict=False)]
+        pieces.append((*front, slice(end, end + size)))
+        end += size
     values = [x.array[piece] for piece in pieces]
     shapes = [value.shape for value in values]
 
     def rule(xp: Any, dys: Any) -> Any:
         like = next(dy for dy in dys if dy is not None)
-        return [xp.concatenate([zeros_like_shape(xp, like, shape) if dy is None else dy for dy, shape in zip(dys, shapes, strict=True)], axis)]
+        filled = [zeros_like_shape(xp, like, shape) if dy is None else dy for dy, shape in zip(dys, shapes, strict=True)]
+        return [xp.concatenate(filled, axis)]
 
     tensors = record_several("split", values, (x,), rule)
     for tensor, piece in zip(tensors, pieces, strict=True):
-        show_memory_of(x, tensor, lambda x, piece=piece: x[piece])  # type: ignore[misc]
+        show_memory_of(x, tensor, functools.partial(_piece, piece))
     return tuple(tensors)
+
+
+def _piece(piece: Any, x: Any) -> Any:
+    return x[piece]
 
 
 def zeros_like_shape(xp: Any, like: Any, shape: Sequence[int]) -> Any:
