@@ -80,8 +80,10 @@ class trace(Observer):
     def made(self, node: Node, tensors: Sequence[Any]) -> None:
         saved = {}
         for kept in node.kept or ():
-            array: Any = getattr(kept, "array", kept)
-            if array.__class__ in backend.ARRAYS:
+            array: Any = kept
+            if isinstance(kept, Variable):
+                array = kept.array
+            if type(array) in backend.ARRAYS:
                 buffer = array if array.base is None else array.base
                 saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
         for buffer, size in saved.items():

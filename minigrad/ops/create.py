@@ -76,7 +76,7 @@ def _dtype_of_lists(data: Any) -> np.dtype[Any]:
         floating = {kind for kind in kinds if kind.kind == "f"}
         return np.result_type(*(floating or kinds)) if kinds else types.default_dtype().numpy
     if hasattr(data, "dtype"):
-        return data.dtype  # type: ignore[no-any-return]
+        return data.dtype
     return types.default_dtype().numpy if isinstance(data, float) else np.dtype(bool if isinstance(data, bool) else np.int64)
 
 
@@ -87,7 +87,7 @@ def _host_number(each: Any) -> Any:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where nothing has to change."""
     if isinstance(data, Variable):
-        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined,no-any-return]
+        return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
     if isinstance(data, np.ndarray) and (dtype is None or types.numpy_dtype(dtype) == data.dtype) and device is None:
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)

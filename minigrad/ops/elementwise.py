@@ -64,9 +64,9 @@ def result_type(x: Any, y: Any) -> np.dtype[Any]:
     """The dtype in which two arrays meet: the wider of the higher kind, where arrays with axes outrank those without."""
     if _KINDS[x.dtype.kind] != _KINDS[y.dtype.kind]:
         high = x if _KINDS[x.dtype.kind] > _KINDS[y.dtype.kind] else y
-        return high.dtype  # type: ignore[no-any-return]  # PyTorch, unlike NumPy: int64 with float32 is float32
+        return high.dtype# PyTorch, unlike NumPy: int64 with float32 is float32
     if (x.ndim == 0) != (y.ndim == 0):
-        return x.dtype if x.ndim else y.dtype  # type: ignore[no-any-return]
+        return x.dtype if x.ndim else y.dtype
     return np.promote_types(x.dtype, y.dtype)
 
 
@@ -462,7 +462,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
 def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
     """y = a where the condition holds, else b        da = dy there, 0 elsewhere        db = the rest of dy"""
     if a is None:
-        return condition.nonzero(as_tuple=True)  # type: ignore[no-any-return]
+        return condition.nonzero(as_tuple=True)
     holds = condition.array
     if holds.dtype not in (_BOOL, np.uint8):
         raise RuntimeError(f"where needs a condition of bools, got {condition.dtype}; compare first, as in where(x != 0, a, b)")

@@ -31,7 +31,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     plain, chosen = split_index(x, index)
     if plain is not None:
         x = _plain(x, plain)
-    return x if chosen is None else _chosen(x, chosen)  # type: ignore[no-any-return]
+    return x if chosen is None else _chosen(x, chosen)
 
 
 def _plain(x: Any, index: Any) -> Tensor:
@@ -175,12 +175,14 @@ def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     if ids.ndim != x.array.ndim:
         raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
     if any(size > limit and each != axis for each, (size, limit) in enumerate(zip(ids.shape, x.array.shape, strict=True))):
-        raise RuntimeError(f"{name} along dim {dim}: an index of shape {tuple(index.shape)} is larger than the tensor's {tuple(x.shape)} elsewhere")
+        larger = f"an index of shape {tuple(index.shape)} is larger than the tensor's {tuple(x.shape)}"
+        raise RuntimeError(f"{name} along dim {dim}: {larger} elsewhere")
     _require_in_range(ids, x.array.shape[axis] if x.array.ndim else 1, name, RuntimeError)
     if ids.ndim == 0:
         return ()
     xp = _of(ids)
-    others = [xp.arange(size).reshape(tuple([-1 if each == place else 1 for each in range(ids.ndim)])) for place, size in enumerate(ids.shape)]
+    one = [1] * ids.ndim
+    others = [xp.arange(size).reshape((*one[:place], size, *one[place + 1 :])) for place, size in enumerate(ids.shape)]
     return tuple([ids if each == axis else other for each, other in enumerate(others)])
 
 
@@ -205,7 +207,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """y = the entries of x along `dim` that a vector of integers names        dx: dy added where y came from"""
     if input.array.ndim == 0:
-        return index_select(input.reshape(1), dim, index).reshape(())  # type: ignore[no-any-return]
+        return index_select(input.reshape(1), dim, index).reshape(())
     axis = axis_of(input, dim)
     if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
@@ -265,17 +267,19 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
     if src.array.dtype != x.array.dtype:
         raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
-        raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {tuple(src.array.shape)} and {tuple(index.shape)}")
+        shapes = f"{tuple(src.array.shape)} and {tuple(index.shape)}"
+        raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {shapes}")
     return place, src[tuple([slice(0, size) for size in index.array.shape])] if src.array.shape != index.array.shape else src  # type: ignore[index]
 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
     if input.array.ndim == 0:
-        return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())  # type: ignore[no-any-return]
+        return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())
     axis, ids, shape = axis_of(input, dim), index.array.reshape(-1), input.array.shape
     if source.array.shape != (*shape[:axis], ids.size, *shape[axis + 1 :]):
-        raise RuntimeError(f"index_add along dim {dim} of shape {tuple(shape)}: {ids.size} ids and a source of {tuple(source.shape)} differ")
+        sizes = f"{ids.size} ids and a source of {tuple(source.shape)}"
+        raise RuntimeError(f"index_add along dim {dim} of shape {tuple(shape)}: {sizes} differ")
     _require_in_range(index.array, input.array.shape[axis], "index_add")
     if source.array.dtype != input.array.dtype:
         raise RuntimeError(f"index_add needs source and tensor of one dtype, got {source.dtype} and {input.dtype}")
@@ -306,7 +310,7 @@ def masked_select(input: Any, mask: Any) -> Tensor:
     """y = the elements of x where the mask holds, in order, as a vector"""
     _require_mask(mask)
     shape = _both(lambda x, mask: np.broadcast_shapes(x.shape, mask.shape), input.array, mask.array)
-    return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]  # type: ignore[no-any-return]
+    return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]
 
 
 def _require_mask(mask: Any) -> None:

@@ -71,7 +71,7 @@ def write(x: Any, result: Any) -> Tensor:
             x.node = result.node
         else:
             _hang_on_root(x, result)
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 def _root(x: Any) -> Any:
@@ -155,7 +155,7 @@ def _put(array: Any, place: Any, value: Any) -> None:
 def _broadcast(value: Any, like: Any) -> Any:
     if not isinstance(value, Variable):
         return wrap(_of(like.array).full_like(like.array, value))
-    return _without_leading_ones(value, like.array.ndim).expand(like.array.shape)  # type: ignore[attr-defined]
+    return _without_leading_ones(value, like.array.ndim).expand(like.array.shape)
 
 
 def _without_leading_ones(value: Any, ndim: int) -> Any:

@@ -196,7 +196,8 @@ def _einsum_letters(equation: str, operands: tuple[Any, ...]) -> tuple[list[str]
     if len(inputs) != len(operands):
         raise RuntimeError(f"einsum {equation!r} names {len(inputs)} operands, got {len(operands)}")
     free = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if letter not in equation]
-    dots = [operand.array.ndim - len(axes.replace("...", "")) if "..." in axes else 0 for axes, operand in zip(inputs, operands, strict=True)]
+    named = [len(axes.replace("...", "")) for axes in inputs]
+    dots = [operand.array.ndim - n if "..." in axes else 0 for axes, operand, n in zip(inputs, operands, named, strict=True)]
     if min(dots) < 0:
         raise RuntimeError(f"einsum {equation!r} names more axes than shapes {[tuple(each.shape) for each in operands]} have")
     spread = free[: max(dots)]

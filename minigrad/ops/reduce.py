@@ -90,7 +90,7 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     axis = axis_of(x, dim)
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
     if x.array.ndim == 0:
-        return x.to(types.of_numpy(kind)) * 1  # type: ignore[no-any-return]
+        return x.to(types.of_numpy(kind)) * 1
     with _quiet():
         value = x.array.prod(axis=axis, dtype=kind, keepdims=keepdim)
 
@@ -151,7 +151,7 @@ def _given(dim: int | None, axis: int | None, name: str) -> int:
 # ------------------------------------------------------------------------------------------------------------- spread
 
 
-def var(x: Any, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
+def var(x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
     """y = Σ (x - mean)² / (n - correction) along `dim`; correction 1 by default (unbiased)
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.var.html

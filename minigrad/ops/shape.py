@@ -157,7 +157,7 @@ def transpose(x: Any, dim0: int, dim1: int) -> Tensor:
     """y has two axes swapped        dx = dy, swapped back"""
     one, other = axis_of(x, dim0), axis_of(x, dim1)
     if x.array.ndim == 0:
-        return x  # type: ignore[no-any-return]
+        return x
     return record_view(
         "transpose", x.array.swapaxes(one, other), x, lambda xp, dy: dy.swapaxes(one, other), lambda x: transpose(x, one, other)
     )
@@ -190,7 +190,7 @@ def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int
     if len(old) != len(new):
         raise RuntimeError(f"movedim needs as many destinations as sources, got {source} and {destination}")
     if x.array.ndim == 0:
-        return x  # type: ignore[no-any-return]
+        return x
     order = [axis for axis in range(x.array.ndim) if axis not in old]
     for place, axis in sorted(zip(new, old, strict=True)):
         order.insert(place, axis)
@@ -383,9 +383,9 @@ def narrow(x: Any, dim: int, start: int, length: int) -> Tensor:
     start = start + size if start < 0 else start
     if not (0 <= start <= size and 0 <= length <= size - start):
         raise RuntimeError(f"narrow from {start} for {length} does not fit dim {dim} of shape {tuple(x.shape)}")
-    return x[(*(slice(None),) * axis, slice(start, start + length))]  # type: ignore[no-any-return]
+    return x[(*(slice(None),) * axis, slice(start, start + length))]
 
 
 def select(x: Any, dim: int, index: int) -> Tensor:
     """Entry `index` of x along `dim`, without that axis"""
-    return x[(*(slice(None),) * axis_of(x, dim), index)]  # type: ignore[no-any-return]
+    return x[(*(slice(None),) * axis_of(x, dim), index)]
