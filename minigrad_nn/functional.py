@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import Tensor, backend, ops
 from minigrad.ops import log_softmax, relu, sigmoid, softmax, tanh
-from minigrad.ops.elementwise import gelu, leaky_relu, silu, softplus
+from minigrad.ops.elementwise import _quiet, gelu, leaky_relu, silu, softplus
 from minigrad.ops.index import one_hot, placed
 from minigrad.ops.matrix import linear
 from minigrad.random import Generator, stream
@@ -95,12 +95,8 @@ def cross_entropy(
     if target.is_floating_point() or label_smoothing:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     logits, ids = _rows_and_classes(input, target)
-    counts = _weights(ids, weight, ignore_index, input)
-    per_row = _row_losses(logits, ids, counts)
-    if reduction == "none":
-        return per_row.reshape(target.array.shape)
-    total = per_row.sum()
-    return total if reduction == "sum" else total / _sum_of_weights(counts, ids.size)
+    losses = _class_losses(logits, ids, _weights(ids, weight, ignore_index, input), reduction)
+    return losses.reshape(target.array.shape) if reduction == "none" and target.array.ndim != 1 else losses
 
 
 def _rows_and_classes(input: Tensor, target: Tensor) -> tuple[Tensor, Any]:
@@ -131,33 +127,34 @@ def _weights(ids: Any, weight: Tensor | None, ignore_index: int, input: Tensor) 
     return xp.where(ignored, 0, counts).astype(input.array.dtype)
 
 
-def _row_losses(logits: Tensor, ids: Any, counts: Any) -> Tensor:
-    """One node: the loss of each row of logits (N, V), times how much it counts."""
+def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tensor:
+    """One node: the losses of rows of logits (N, V), each times how much it counts, reduced."""
     x, xp = logits.array, backend.of(logits.array)
     rows = xp.arange(ids.size)
     safe = ids if counts is None else xp.where(counts == 0, 0, ids)
-    shifted = x - x.max(axis=1, keepdims=True) if x.size else x
+    shifted = x - x.max(axis=1, keepdims=True) if x.size else x.copy()
     picked = shifted[rows, safe]
-    softmax_ = xp.exp(shifted, out=shifted)
-    sums = softmax_.sum(axis=1, keepdims=True)
+    p = xp.exp(shifted, out=shifted)
+    sums = p.sum(axis=1, keepdims=True)
+    p /= sums
     value = xp.log(sums[:, 0]) - picked  # (1)
-    softmax_ /= sums
+    if counts is not None:
+        value = xp.where(counts == 0, 0, value * counts).astype(x.dtype)
+    weights = xp.ones(ids.shape, x.dtype) if counts is None else counts
+    total = xp.asarray(weights.sum()) if reduction == "mean" else None
+    if reduction != "none":
+        with _quiet():  # the mean of nothing is NaN
+            value = value.sum() if total is None else value.sum() / total
 
-    def rule(xp: Any, dy: Any, x: Any, y: Any) -> Any:
-        scale = dy if counts is None else dy * (wrap(counts) if isinstance(dy, Tensor) else counts)
+    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, total: Any) -> Any:
+        scale = weights * (dy if total is None else dy / total)
         if isinstance(dy, Tensor):
             return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, safe), False)
-        dx = y * scale[:, None]  # (1')
+        dx = p * scale[:, None]  # (1')
         dx[rows, safe] -= scale
         return dx
 
-    value = value if counts is None else xp.where(counts == 0, 0, value * counts).astype(x.dtype)
-    return record("cross_entropy", value, (logits,), (rule,), (logits, softmax_))
-
-
-def _sum_of_weights(counts: Any, rows: int) -> Any:
-    """What to divide the sum of all losses by: a number, or a tensor that stays on its device."""
-    return wrap(counts.sum()) if counts is not None else rows if rows else float("nan")
+    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, total))
 
 
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:
@@ -197,7 +194,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore
     losses = picked if counts is None else ops.where(wrap(counts == 0), 0.0, picked * wrap(counts))
     if reduction == "none":
         return losses.reshape(target.array.shape)
-    return losses.sum() if reduction == "sum" else losses.sum() / _sum_of_weights(counts, ids.size)
+    if reduction == "sum":
+        return losses.sum()
+    return losses.sum() / (wrap(counts.sum()) if counts is not None else ids.size or float("nan"))
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
