@@ -21,7 +21,10 @@ import numpy as np
 
 from .types import device
 
-__all__ = ["ARRAYS", "BY_CLASS", "Array", "Backend", "Part", "current_device", "of", "on", "register", "set_default_device"]
+__all__ = [
+    "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "current_device", "of", "on", "register",
+    "set_default_device",
+]  # fmt: skip
 
 Array = Any  # numpy.ndarray or cupy.ndarray: their common surface has no type of its own
 
@@ -51,6 +54,72 @@ class Part:
             of(target).add_at(target, self.index, self.values)
         else:
             target[self.index] += self.values
+
+    def begin(self) -> Array:
+        """What waits for a node after this, its first gradient."""
+        return self.whole()
+
+    def join(self, waiting: Any, own: bool) -> Any:
+        """What waits for a node after this was added to it; `own` says that it may be changed in place."""
+        if waiting.__class__ is Product:
+            waiting += self.whole()
+            return waiting
+        waiting = waiting if own else waiting.copy()
+        self.add_to(waiting)
+        return waiting
+
+
+class Product:
+    """A gradient that is a product of two matrices, not multiplied yet.
+
+    A weight that all steps share gets one from every step. Put side by side they are a single product, several times
+    faster than many thin ones and their sum: Σₜ leftₜ rightₜ = [left₁ … left_T] [right₁; …; right_T].
+    """
+
+    __slots__ = ("dtype", "lefts", "rights", "shape", "total", "width")
+    ENOUGH = 1024  # columns on the left from which on waiting for more gains nothing, and only holds memory
+
+    def __init__(self, left: Array, right: Array) -> None:
+        self.shape, self.dtype = (left.shape[0], right.shape[1]), left.dtype
+        self.lefts, self.rights, self.width = [left], [right], left.shape[1]
+        self.total: Array = None
+
+    def whole(self) -> Array:
+        """The gradient as an array."""
+        if self.lefts:
+            xp = of(self.lefts[0])
+            one = len(self.lefts) == 1
+            left, right = (self.lefts[0], self.rights[0]) if one else (xp.concatenate(self.lefts, 1), xp.concatenate(self.rights, 0))
+            product = left @ right
+            if self.total is None:
+                self.total = product
+            else:
+                self.total += product
+            self.lefts, self.rights, self.width = [], [], 0
+        return self.total
+
+    def begin(self) -> Product:
+        """What waits for a node after this, its first gradient."""
+        if self.width >= self.ENOUGH:
+            self.whole()
+        return self
+
+    def join(self, waiting: Any, own: bool) -> Any:
+        """What waits for a node after this was added to it; `own` says that it may be changed in place."""
+        if waiting.__class__ is not Product:
+            return waiting + self.whole()
+        waiting.lefts += self.lefts
+        waiting.rights += self.rights
+        waiting.width += self.width
+        return waiting.begin()
+
+    def __iadd__(self, gradient: Array) -> Product:
+        self.total = self.whole()
+        self.total += gradient
+        return self
+
+
+UNFINISHED: Any = frozenset([Part, Product])  # gradients that the tape finishes when they are needed
 
 
 class Backend:
@@ -95,6 +164,10 @@ class Backend:
     def placed(self, values: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> Part:
         """Zeros of `shape` with `values` added at `index`, which may name an element several times if `repeats`."""
         return Part(values, shape, index, repeats)
+
+    def matmul_later(self, left: Array, right: Array) -> Product:
+        """left @ right as a gradient that can wait for others like it."""
+        return Product(left, right)
 
     def permute_dims(self, x: Array, axes: tuple[int, ...]) -> Array:
         """The axes of `x` in another order."""

@@ -28,7 +28,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from . import backend
-from .backend import Part
+from .backend import Product
 from .state import Place, set_recording, state
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _next_number = itertools.count().__next__
 _new = object.__new__
 _ARRAYS = backend.ARRAYS
 _BY_CLASS = backend.BY_CLASS
+_UNFINISHED = backend.UNFINISHED
 _asarray = backend.CPU.asarray
 
 
@@ -404,13 +405,12 @@ def walk(
         if gradient.shape != node.shape or gradient.dtype is not node.dtype:
             gradient = _fit(gradient, node)
         entry = waiting.get(node.number)
-        if gradient.__class__ is Part:
+        if gradient.__class__ in _UNFINISHED:
             if entry is None:
-                waiting[node.number] = [node, gradient.whole(), True]
+                waiting[node.number] = [node, gradient.begin(), True]
                 heappush(heap, -node.number)
             else:
-                entry[1], entry[2] = entry[1] if entry[2] else entry[1].copy(), True
-                gradient.add_to(entry[1])
+                entry[1], entry[2] = gradient.join(entry[1], entry[2]), True
         elif entry is None:
             waiting[node.number] = [node, gradient, False]
             heappush(heap, -node.number)
@@ -424,6 +424,8 @@ def walk(
         deliver(node, gradient)
     while heap:
         node, dy, is_sum = waiting.pop(-heappop(heap))
+        if dy.__class__ is Product:
+            dy = dy.whole()
         if node.hooks is not None:
             dy = _run_hooks(node, dy, create_graph)
         if found is not None and node.number in found:
@@ -490,6 +492,8 @@ def _backend_of_several(gradients: list[Any]) -> backend.Backend:
 
 def _fit(gradient: Any, node: Node) -> Any:
     """Undo broadcasting and promotion: sum over the axes along which an input was repeated, return to its dtype."""
+    if gradient.__class__ in _UNFINISHED:
+        gradient = gradient.whole()
     shape = tuple(node.shape)
     if tuple(gradient.shape) != shape:
         new = len(gradient.shape) - len(shape)
@@ -497,8 +501,6 @@ def _fit(gradient: Any, node: Node) -> Any:
         gradient = gradient.sum(axis=(*range(new), *repeated), keepdims=True).reshape(shape)
     if isinstance(gradient, Variable):
         return gradient if gradient.array.dtype == node.dtype else _Above.ops.cast(gradient, node.dtype)
-    if gradient.__class__ is Part:
-        gradient = gradient.whole()
     return gradient if gradient.dtype == node.dtype else gradient.astype(node.dtype)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minigrad
+import minigrad_nn as nn
 from minigrad import autograd, tensor
 
 
@@ -461,3 +462,21 @@ def test_gradients_are_private_and_writable(join):
     gradients = autograd.grad(join(a, b), (a, b), given)
     assert not np.shares_memory(gradients[0].array, gradients[1].array)
     assert all(each.array.flags.writeable for each in gradients)
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(1, 3), (4, 3), (5, 1500), (700, 2)])
+def test_products_that_waited_for_each_other_add_up_to_the_same_gradient(steps, rows):
+    rng = np.random.default_rng(0)
+    x, W = rng.standard_normal((steps, rows, 4)), minigrad.tensor(rng.standard_normal((3, 4)), requires_grad=True)
+    weights = rng.standard_normal((steps, rows, 3))
+    loss = (W * W).sum()  # a gradient that is no product, before and after those that are
+    for t in range(steps):
+        loss = loss + (nn.functional.linear(minigrad.tensor(x[t]), W) * minigrad.tensor(weights[t])).sum()
+    loss = loss + W[1].sum() + (W * 3).sum()
+    loss.backward()
+    expected = 2 * W.detach().numpy() + np.einsum("tno,tni->oi", weights, x) + 3
+    expected[1] += 1
+    assert np.allclose(W.grad.numpy(), expected)
+    W.grad[0] = 0  # private: what the next backward adds starts from here
+    (W * 1).sum().backward()
+    assert np.allclose(W.grad.numpy()[0], 1)

@@ -157,7 +157,7 @@ def _rows(x: Any) -> Any:
 
 _LINEAR = (
     lambda xp, dy, x, W: _flat_product(dy, W),
-    lambda xp, dy, x, W: _rows(dy).swapaxes(0, 1) @ _rows(x),
+    lambda xp, dy, x, W: xp.matmul_later(_rows(dy).swapaxes(0, 1), _rows(x)),
     lambda xp, dy, x, W: _sum_of_rows(xp, _rows(dy)),
 )
 _LINEAR_BATCH_LAST = (lambda xp, dy, x, W: (W.swapaxes(0, 1) @ dy.swapaxes(0, 1)).swapaxes(0, 1), *_LINEAR[1:])
