@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, backend, ops, printing, types
+from . import autograd, backend, ops, printing, random, types
 from .ops.inplace import in_place
 from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
 
@@ -263,10 +263,15 @@ class Tensor(Variable):
         return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy() if copy else array
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._single())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._single())
+
+    def _single(self) -> Any:
+        if self.array.size != 1:
+            raise ValueError(f"only a single element converts to a Python number; this tensor has shape {tuple(self.array.shape)}")
+        return self.array.item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind not in "iu" or self.array.size != 1:
@@ -403,6 +408,8 @@ class Tensor(Variable):
     @property
     def mT(self) -> Tensor:
         """The last two axes swapped."""
+        if self.array.ndim < 2:
+            raise RuntimeError(f".mT needs at least two axes, got shape {tuple(self.array.shape)}")
         return ops.transpose(self, -2, -1)
 
     def view_as(self, other: Tensor) -> Tensor:
@@ -479,6 +486,7 @@ class Tensor(Variable):
 
     eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
     logical_not, logical_and, logical_or, logical_xor = ops.logical_not, ops.logical_and, ops.logical_or, ops.logical_xor
+    bitwise_not, bitwise_and, bitwise_or, bitwise_xor = ops.bitwise_not, ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
     isnan, isinf, isfinite, isclose, allclose, equal = ops.isnan, ops.isinf, ops.isfinite, ops.isclose, ops.allclose, ops.equal
 
     sum, mean, prod, var, std, norm = ops.sum, ops.mean, ops.prod, ops.var, ops.std, ops.norm
@@ -523,8 +531,6 @@ class Tensor(Variable):
         return self._draw(lambda stream: stream.uniform(a, b, self.array.shape), generator)
 
     def _draw(self, draw: Callable[[Any], Any], generator: Any) -> Tensor:
-        from . import random  # random.py makes Tensors, so it stands above this file
-
         ops.inplace.require_changeable(self)
         drawn = ops.create.finish(draw(random.stream(generator)), self.dtype, self.device, False)
         return ops.inplace.write(self, drawn)
