@@ -21,14 +21,19 @@ def backward(
     Source: https://docs.pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
     roots = _roots(_listed(tensors), grad_tensors, create_graph)
-    on_path = None
+    on_path, keeping = None, []
     if inputs is not None:
         targets = {_node_of(each, "inputs").number for each in _listed(inputs)}
         if not targets:
             raise RuntimeError("backward: inputs must not be empty; leave it out for all leaves")
         on_path = numbers_on_path((node for node, _ in roots), targets)
-    with set_recording(create_graph), quiet():
-        walk(roots, create_graph if retain_graph is None else retain_graph, create_graph, on_path)
+        keeping = [each._keep_grad() for each in _listed(inputs) if not each.is_leaf]  # computed ones gather theirs too
+    try:
+        with set_recording(create_graph), quiet():
+            walk(roots, create_graph if retain_graph is None else retain_graph, create_graph, on_path)
+    finally:
+        for handle in keeping:
+            handle.remove()
 
 
 def grad(

@@ -55,6 +55,10 @@ class Part:
         else:
             target[self.index] += self.values
 
+    def peek(self) -> Array:
+        """The gradient as an array, for those who only look on."""
+        return self.whole()
+
     def begin(self) -> Array:
         """What waits for a node after this, its first gradient."""
         return self.whole()
@@ -84,6 +88,10 @@ class Product:
         self.lefts, self.rights, self.width = [left], [right], left.shape[1]
         self.total: Array = None
 
+    def peek(self) -> Array:
+        """The gradient as it came from its rule, for those who only look on: this stays as it is."""
+        return self.lefts[0] @ self.rights[0]
+
     def whole(self) -> Array:
         """The gradient as an array."""
         if self.lefts:
@@ -108,6 +116,9 @@ class Product:
         """What waits for a node after this was added to it; `own` says that it may be changed in place."""
         if waiting.__class__ is not Product:
             return waiting + self.whole()
+        if self.total is not None:
+            waiting += self.whole()
+            return waiting
         waiting.lefts += self.lefts
         waiting.rights += self.rights
         waiting.width += self.width

@@ -427,7 +427,10 @@ def walk(
         if dy.__class__ is Product:
             dy = dy.whole()
         if node.hooks is not None:
-            dy = _run_hooks(node, dy, create_graph)
+            for entry in waiting.values():  # products that wait hold arrays which a hook may change
+                if entry[1].__class__ is Product:
+                    entry[1].whole()
+            dy, is_sum = _run_hooks(node, dy, create_graph), False  # a hook may have kept it
         if found is not None and node.number in found:
             found[node.number] = dy
         if node.__class__ is not Node:

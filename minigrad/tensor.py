@@ -182,14 +182,17 @@ class Tensor(Variable):
     def retain_grad(self) -> None:
         """Keep the gradient of a computed tensor in its `.grad` too."""
         if self.requires_grad and not self.is_leaf:
-            reference = weakref.ref(self)
+            self._keep_grad()
 
-            def keep(gradient: Tensor) -> None:
-                tensor = reference()
-                if tensor is not None:
-                    tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
+    def _keep_grad(self) -> RemovableHandle:
+        reference = weakref.ref(self)
 
-            self._hook(keep)
+        def keep(gradient: Tensor) -> None:
+            tensor = reference()
+            if tensor is not None:
+                tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
+
+        return self._hook(keep)
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
         """Call `hook(gradient)` whenever a gradient for this tensor is complete; what it returns takes its place."""

@@ -110,7 +110,7 @@ class trace(Observer):
 
 
 def _norm(gradient: Any) -> float:
-    array = gradient.whole() if gradient.__class__ in backend.UNFINISHED else gradient
+    array = gradient.peek() if gradient.__class__ in backend.UNFINISHED else gradient
     array = array.array if isinstance(array, Variable) else array
     return float((array.astype("float64") ** 2).sum() ** 0.5)
 

@@ -146,15 +146,17 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
         with _quiet():  # the mean of nothing is NaN
             value = value.sum() if total is None else value.sum() / total
 
-    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, total: Any) -> Any:
-        scale = weights * (dy if total is None else dy / total)
+    divisor = None if total is None else xp.where(total == 0, 1, total).astype(x.dtype)  # nothing counts: no gradient, not NaN
+
+    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any) -> Any:
+        scale = weights * (dy if divisor is None else dy / divisor)
         if isinstance(dy, Tensor):
             return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, safe), False)
         dx = p * scale[:, None]  # (1')
         dx[rows, safe] -= scale
         return dx
 
-    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, total))
+    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor))
 
 
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:

@@ -35,5 +35,10 @@ class Parameter(minigrad.Tensor):
             self.node.op = "parameter"
         return self
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A Parameter with values of its own; as in PyTorch, it starts without a gradient."""
+        memo[id(self)] = twin = Parameter(self.detach().clone(), self.requires_grad)
+        return twin
+
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

@@ -1,5 +1,7 @@
 """Layers and losses against PyTorch where it is installed, and against what they promise everywhere."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,10 @@ def test_dropout_scales_what_it_keeps_and_repeats_with_the_seed():
     assert F.dropout(x, 1.0).abs().sum().item() == 0 and F.dropout(x, 0.5, training=False) is x
     with pytest.raises(ValueError, match="probability"):
         nn.Dropout(1.5)
+
+
+def test_a_batch_of_nothing_but_padding_has_a_gradient_of_zero():
+    x = mg.zeros(4, 3, requires_grad=True)
+    loss = F.cross_entropy(x, mg.tensor([-100] * 4))
+    loss.backward()
+    assert math.isnan(loss.item()) and not x.grad.any()

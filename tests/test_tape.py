@@ -480,3 +480,45 @@ def test_products_that_waited_for_each_other_add_up_to_the_same_gradient(steps, 
     W.grad[0] = 0  # private: what the next backward adds starts from here
     (W * 1).sum().backward()
     assert np.allclose(W.grad.numpy()[0], 1)
+
+
+def _three_uses(x, W):
+    h = nn.functional.linear(nn.functional.linear(nn.functional.linear(x, W), W).tanh(), W)
+    return (h * h).sum()
+
+
+def test_looking_on_changes_no_gradient():
+    W, x = minigrad.randn(3, 3, dtype=minigrad.float64, requires_grad=True), minigrad.randn(2, 3, dtype=minigrad.float64)
+    _three_uses(x, W).backward()
+    alone, W.grad = W.grad, None
+    with minigrad.trace():
+        _three_uses(x, W).backward()
+    assert minigrad.equal(W.grad, alone)
+
+
+def test_a_gradient_that_a_hook_kept_stays_what_it_was():
+    W, x, kept = minigrad.randn(3, 3, requires_grad=True), minigrad.randn(2, 3), []
+    W.register_hook(lambda gradient: kept.append(gradient))
+    _three_uses(x, W).backward()
+    first = kept[0].clone()
+    _three_uses(x, W).backward()
+    assert minigrad.equal(kept[0], first) and minigrad.allclose(W.grad, 2 * first)
+
+
+def test_a_hook_that_changes_a_tensor_comes_after_the_products_that_hold_it():
+    W, x = minigrad.randn(2, 3, requires_grad=True), minigrad.ones(4, 3, requires_grad=True)
+
+    def zero(gradient):
+        with minigrad.no_grad():
+            x.mul_(0)
+
+    x.register_hook(zero)
+    nn.functional.linear(x, W).sum().backward()
+    assert W.grad.tolist() == [[4.0] * 3] * 2
+
+
+def test_backward_to_computed_inputs_fills_their_gradients():
+    x = minigrad.ones(2, requires_grad=True)
+    h = x * 2
+    (h * h).sum().backward(inputs=[h])
+    assert h.grad.tolist() == [4.0, 4.0] and x.grad is None and h.grad_fn.hooks == {}
