@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -212,6 +213,8 @@ def learn(options: argparse.Namespace, text: str, letters: Vocabulary, model: Ch
     if not stopper.interrupted:
         write_graph(model, train_part, options)
         write_samples(model, letters, options, 300)
+    else:
+        print("no graph and no samples after Ctrl-C: --load the model and --sample N for some")
     print(f"\nheld out, {len(held_out):,} characters     5-gram      LSTM")
     print(f"bits per character        {ngram:10.3f}{lstm:10.3f}")
     print(f"perplexity                {2**ngram:10.3f}{2**lstm:10.3f}")
@@ -221,7 +224,7 @@ def learn(options: argparse.Namespace, text: str, letters: Vocabulary, model: Ch
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line asks."""
     if "--explain" in (sys.argv[1:] if arguments is None else arguments):
-        print(explain(command_line.parser().parse_args(arguments).seed))
+        print(explain(command_line.parser().parse_args(arguments).seed), flush=True)
         return
     options, text, letters, model = prepare(arguments)
     if options.sample:
@@ -235,3 +238,5 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -75,7 +75,7 @@ class NGram:
         """Mean of -log2 p over `ids`, read in order; `before` is the text that comes before them and is not scored."""
         before = ids[:0] if before is None else before
         contexts = self._contexts(np.concatenate([before, ids]))[len(before) :]
-        return float(-np.log2(self.probabilities(contexts, ids)).mean())
+        return float(-np.log2(self.probabilities(contexts, ids)).mean()) + 0.0  # -0 would read oddly
 
     def _contexts(self, ids: np.ndarray) -> np.ndarray:
         """(N, order-1): the characters before each one, the nearest last; V, which is no symbol, stands before the text."""

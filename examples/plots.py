@@ -14,7 +14,7 @@ def loss_curve(path: Path, bits: list[float], characters_per_step: int, held_out
     try:
         import matplotlib
     except ImportError:
-        return "no loss curve: matplotlib is not installed (pip install 'minigrad-nn[plots]')"
+        return "no loss curve: matplotlib is not installed (pip install matplotlib)"
     matplotlib.use("Agg")  # a file, also where there is no screen
     from matplotlib import pyplot
 

@@ -272,7 +272,7 @@ def register(backend: Backend, array_class: type) -> Backend:
 def _load_cuda() -> Backend:
     if importlib.util.find_spec("cupy") is None:
         raise RuntimeError(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'minigrad-nn[cuda13]' (or [cuda12], to match the driver)"
+            "device 'cuda' needs CuPy, which is not installed: pip install cupy-cuda13x (or cupy-cuda12x, to match the driver)"
         )
     cupy = importlib.import_module("cupy")
     if not cupy.is_available():
