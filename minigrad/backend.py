@@ -1,8 +1,9 @@
-"""Everything that differs between NumPy and CuPy, side by side, and no mathematics.
+"""Everything that differs between NumPy and CuPy, side by side.
 
 A `Backend` is one array library on one kind of device. Code that computes asks for the one its arrays belong to,
 calls it `xp`, and uses NumPy's names on it: `xp = backend.of(x)`, then `xp.exp(x)`. What the two libraries name or do
-differently is a method here, once for each. Tests register a third library of their own.
+differently, or lack, is a method here, once for each. `Part` and `Product` are the two forms in which a backward rule may
+hand over a gradient of arrays before it is worked out; the tape finishes them. Another library is added by `register`.
 """
 
 from __future__ import annotations
@@ -190,7 +191,9 @@ class Backend:
 
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + e⁻ˣ)"""
-        return 1 / (1 + self.exp(-x))
+        y = self.exp(-x)
+        y += 1
+        return 1 / y
 
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""

@@ -177,7 +177,8 @@ def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index
     losses = hard * (1 - smoothing) - scaled.sum(dim=axis) * used * (smoothing / classes)
     if reduction != "mean":
         return losses if reduction == "none" else losses.sum()
-    counts = used if weight is None else wrap(weight.array[np.where(used.array != 0, target.array, 0)]) * used
+    safe = backend.of(used.array).where(used.array != 0, target.array, 0)
+    counts = used if weight is None else wrap(weight.array[safe]) * used
     return losses.sum() / counts.sum()
 
 

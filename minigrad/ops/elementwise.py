@@ -340,16 +340,10 @@ def tanh(x: Any) -> Tensor:
 
 def sigmoid(x: Any) -> Tensor:
     """y = 1 / (1 + e⁻ˣ)        dx = dy y (1 - y)"""
-    value = sigmoid_of_array(_floating(x.array))
+    array = _floating(x.array)
+    with _quiet():  # where e⁻ˣ overflows to infinity the result is 0, as it should be
+        value = _of(array).sigmoid(array)
     return record("sigmoid", value, (x,), (lambda xp, dy, y: dy * (y * (1 - y)),), (value,))
-
-
-def sigmoid_of_array(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ) of an array; where e⁻ˣ overflows to infinity the result is 0, as it should be."""
-    with _quiet():
-        y = _of(x).exp(-x)
-        y += 1
-        return 1 / y
 
 
 def relu(x: Any) -> Tensor:
