@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, note_change, record, refresh, wrap
+from ..tape import Leaf, Phase, Variable, note_change, record, refresh, wrap
 from .elementwise import _of, as_variable
 from .index import _zeroed, getitem, split_index
 
@@ -64,14 +64,40 @@ def write(x: Any, result: Any) -> Tensor:
             raise RuntimeError(f"a tensor of {x.dtype} cannot take a result of {result.dtype} in place; use the out-of-place form")
         result = result.to(x.dtype)
     refresh(x)
+    tracked = state.recording and (x.node is not None or result.node is not None or _root(x).node is not None)
+    if tracked:
+        require_followable(x)
     _put(x.array, ..., result)
     note_change(x)
-    if state.recording and (x.node is not None or result.node is not None or _root(x).node is not None):
+    if tracked:
+        before = x.node
         if x.base is None:
             x.node = result.node
         else:
             _hang_on_root(x, result)
+        _keep_retaining(x, before)
     return x
+
+
+def require_followable(x: Any) -> None:
+    """RuntimeError for a view whose changes the tensor whose memory it shows cannot follow."""
+    view = x
+    while view.base is not None:
+        if view.base.fixed is not None:
+            raise RuntimeError(
+                f"a view of shape {tuple(x.array.shape)} cannot be changed in place where gradients are wanted: {view.base.fixed}. "
+                "Use the out-of-place form of the operation (x = x + 1 instead of x += 1), or change a clone() of it"
+            )
+        view = view.base.of
+
+
+def _keep_retaining(x: Any, before: Any) -> None:
+    """retain_grad() is asked of a tensor, not of the node it had: the request moves to the node it has now."""
+    if before is not None and before.hooks is not None and x.node is not before:
+        for key, (phase, hook) in list(before.hooks.items()):
+            if phase == Phase.RETAIN and hook.tensor() is x:
+                del before.hooks[key]
+                x.node.add_hook(phase, hook)
 
 
 def _root(x: Any) -> Any:
@@ -144,6 +170,11 @@ def _fills_mask(chosen: Any, value: Any) -> bool:
 
 def _put(array: Any, place: Any, value: Any) -> None:
     given = value.array if isinstance(value, Variable) else value
+    if not getattr(array.flags, "writeable", True):
+        raise RuntimeError(
+            f"several elements of a tensor of shape {tuple(array.shape)} lie in one place in memory (expand() makes such), or it shows "
+            "memory that must not change: it cannot be changed in place. Use the out-of-place form, or change a clone() of it"
+        )
     try:
         array[place] = given
     except (TypeError, ValueError) as problem:

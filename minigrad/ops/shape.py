@@ -327,8 +327,11 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
 
     tensors = record_several("split", values, (x,), rule)
     for tensor, piece in zip(tensors, pieces, strict=True):
-        show_memory_of(x, tensor, functools.partial(_piece, piece))
+        show_memory_of(x, tensor, functools.partial(_piece, piece), _ONE_OF_SEVERAL)
     return tuple(tensors)
+
+
+_ONE_OF_SEVERAL = "it is one of several that one operation (split, chunk, unbind, iteration) gave, with one node for them all"
 
 
 def _piece(piece: Any, x: Any) -> Any:
@@ -368,7 +371,7 @@ def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
 
     tensors = record_several("unbind", values, (x,), rule)
     for index, tensor in enumerate(tensors):
-        show_memory_of(x, tensor, lambda x, index=index: x[(*front, index)])  # type: ignore[misc]
+        show_memory_of(x, tensor, lambda x, index=index: x[(*front, index)], _ONE_OF_SEVERAL)  # type: ignore[misc]
     return tuple(tensors)
 
 
