@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from .trace import Facts, Observer
 
 __all__ = [
-    "Branch", "Leaf", "Node", "Phase", "RemovableHandle", "Source", "Variable", "note_change", "numbers_on_path", "record", "record_several",
-    "record_view", "refresh", "show_memory_of", "version_of", "walk", "wrap",
+    "NUMBER", "Branch", "Leaf", "Node", "Phase", "RemovableHandle", "Source", "Variable", "View", "branch_of", "check_usable",
+    "keep_with_aliases", "kept_as_tensor", "make_node", "note_change", "numbers_on_path", "parents_of", "record", "record_several",
+    "record_view", "refresh", "show_memory_of", "tell_made", "version_of", "walk", "wrap",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
@@ -266,8 +267,8 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
             tensor.source = _cut_among(inputs)
             return tensor
         if keep and keep[-1] is value:
-            keep = _with_aliases(keep, [value], [tensor])
-        # What follows is _node, written out: it runs for every operation of every training step.
+            keep = keep_with_aliases(keep, [value], [tensor])
+        # What follows is make_node, written out: it runs for every operation of every training step.
         tensor.node = node = _new(Node)
         node.number = _next_number()
         node.op = op
@@ -279,7 +280,7 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
         node.place = state.place
         node.hooks = node.facts = None
         if state.observers:
-            _tell_made(node, [tensor], inputs)
+            tell_made(node, [tensor], inputs)
     return tensor
 
 
@@ -347,24 +348,30 @@ def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: 
         if isinstance(given, Variable):
             refresh(given)
     if state.recording and any(isinstance(given, Variable) and given.node is not None for given in inputs):
-        keep = _with_aliases(keep, values, tensors)
-        node = _node(Node, op, inputs, rule, keep)
+        keep = keep_with_aliases(keep, values, tensors)
+        node = make_node(Node, op, parents_of(inputs), rule, keep)
         node.shape, node.dtype = [each.array.shape for each in tensors], [each.array.dtype for each in tensors]
         for index, tensor in enumerate(tensors):
-            tensor.node = _branch(node, index)
+            tensor.node = branch_of(node, index)
         if state.observers:
-            _tell_made(node, tensors, inputs)
+            tell_made(node, tensors, inputs)
     elif state.recording:
         for tensor in tensors:
             tensor.source = _cut_among(inputs)
     return tensors
 
 
-def _node(kind: type[Node], op: str, inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...]) -> Any:
+def parents_of(inputs: Sequence[Any]) -> list[Node | Source]:
+    """Where each input came from."""
+    return [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+
+
+def make_node(kind: type[Node], op: str, parents: Sequence[Node | Source], rule: Any, keep: tuple[Any, ...]) -> Any:
+    """A node with the next number on the tape, for whoever makes it to say the shape and dtype of its value."""
     node = _new(kind)
     node.number = _next_number()
     node.op = op
-    node.parents = [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+    node.parents = parents
     node.rule = rule
     node.kept = keep
     node.place = state.place
@@ -372,9 +379,10 @@ def _node(kind: type[Node], op: str, inputs: Sequence[Any], rule: Any, keep: tup
     return node
 
 
-def _branch(node: Node, index: int) -> Branch:
-    branch: Branch = _node(Branch, node.op, (), None, ())
-    branch.parents, branch.index = (node,), index
+def branch_of(node: Node, index: int) -> Branch:
+    """Output number `index` of a node that has several."""
+    branch: Branch = make_node(Branch, node.op, (node,), None, ())
+    branch.index = index
     branch.shape, branch.dtype = node.shape[index], node.dtype[index]
     return branch
 
@@ -393,7 +401,7 @@ def _constant(tensor: Variable) -> Source:
     return tensor.source
 
 
-def _with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequence[Variable]) -> tuple[Any, ...]:
+def keep_with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequence[Variable]) -> tuple[Any, ...]:
     """`keep`, with the operation's own values in a form that can be kept on its node."""
     aliases = []
     for kept in keep:
@@ -438,7 +446,7 @@ def note_change(tensor: Variable) -> None:
         version[1] += 1
 
 
-def _check_usable(node: Node) -> None:
+def check_usable(node: Node) -> None:
     """RuntimeError if what `node` kept for its rule was given back, or changed in place after it was kept."""
     if node.kept is None:
         raise RuntimeError(
@@ -519,9 +527,9 @@ def walk(
             parents = [parent if parent.number in on_path else NUMBER for parent in parents]
         kept: Any = node.kept
         if kept is None or _LastChange.number > node.number:
-            _check_usable(node)
+            check_usable(node)
         if create_graph:
-            xp, kept = _Above.ops, [_as_tensor(each, node) for each in kept]
+            xp, kept = _Above.ops, [kept_as_tensor(each, node) for each in kept]
         else:
             xp = _BY_CLASS.get(dy.__class__) or _backend_of_several(dy)
             kept = [each.array if isinstance(each, Variable) else each for each in kept] if kept else kept
@@ -543,11 +551,12 @@ def walk(
         gradient = None
 
 
-def _as_tensor(kept: Any, node: Node) -> Any:
+def kept_as_tensor(kept: Any, node: Node) -> Any:
+    """What `node` kept, arrays as tensors, its own values with their place on the tape."""
     if isinstance(kept, _Kept):
         tensor = wrap(kept.array)
         tensor.version = kept.version
-        tensor.node = node if kept.index is None else _branch(node, kept.index)
+        tensor.node = node if kept.index is None else branch_of(node, kept.index)
         return tensor
     return wrap(kept) if kept.__class__ in _ARRAYS else kept
 
@@ -697,7 +706,8 @@ class _WatchedRule:
         return gradients
 
 
-def _tell_made(node: Node, tensors: list[Tensor], inputs: Sequence[Any]) -> None:
+def tell_made(node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """Tell whoever looks on that a node was made."""
     for observer in state.observers:
         observer.made(node, tensors, inputs)
 

@@ -177,7 +177,7 @@ class Tensor(Variable):
 
         Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
         """
-        autograd.backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+        autograd.backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs=inputs)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a computed tensor in its `.grad` too."""
@@ -190,7 +190,7 @@ class Tensor(Variable):
     def retains_grad(self) -> bool:
         """Whether `retain_grad()` was asked of this computed tensor."""
         hooks = None if self.is_leaf else self.node.hooks  # type: ignore[union-attr]
-        return hooks is not None and any(phase == Phase.RETAIN and hook.tensor() is self for phase, hook in hooks.values())
+        return hooks is not None and any(isinstance(hook, _Keep) and hook.tensor() is self for _, hook in hooks.values())
 
     def _keep_grad(self) -> RemovableHandle:
         return self.node.add_hook(Phase.RETAIN, _Keep(self))  # type: ignore[union-attr]

@@ -74,7 +74,7 @@ def write(x: Any, result: Any) -> Tensor:
         if x.base is None:
             x.node = result.node
         else:
-            _hang_on_root(x, result)
+            hang_on_root(x, result)
         _keep_retaining(x, before)
     return x
 
@@ -106,7 +106,7 @@ def _root(x: Any) -> Any:
     return x
 
 
-def _hang_on_root(x: Any, result: Any) -> None:
+def hang_on_root(x: Any, result: Any) -> None:
     """x is a view, and has just been overwritten by `result`: so was a part of the tensor whose memory it shows."""
     chain, root = [], x
     while root.base is not None:
