@@ -21,7 +21,6 @@ are arrays or Tensors accordingly. Operators, methods and `xp.` functions are sp
 from __future__ import annotations
 
 import itertools
-import math
 import operator
 import sys
 import threading
@@ -296,7 +295,7 @@ def show_memory_of(x: Variable, tensor: Variable, again: Callable[[Any], Any], f
     base = tensor.array.base
     if base is not None and (base is x.array or base is x.array.base):
         tensor.version = version_of(x)
-        tensor.base = View(x, again, fixed) if state.recording else _UNTRACKED
+        tensor.base = View(x, again, fixed if state.recording else "it was made under no_grad()")
 
 
 class View:
@@ -310,19 +309,8 @@ class View:
 
     def __init__(self, of: Variable, again: Callable[[Any], Any], fixed: str | None = None) -> None:
         self.of, self.again, self.fixed = of, again, fixed
-        self.number: float = -1 if of.version is None else of.version[0]
+        self.number = -1 if of.version is None else of.version[0]
 
-
-def _untracked_view() -> View:
-    """How a view made while nothing was recorded shows another's memory: it knows none, so it keeps none alive."""
-    nobody = _new(Variable)
-    nobody.node = nobody.version = nobody.base = nobody.source = nobody._grad = nobody.array = None
-    view = View(nobody, lambda x: x, "it was made under no_grad()")
-    view.number = math.inf  # never older than a change
-    return view
-
-
-_UNTRACKED = _untracked_view()
 
 
 def refresh(tensor: Variable) -> None:
@@ -333,8 +321,15 @@ def refresh(tensor: Variable) -> None:
         tensor = tensor.base.of
     while stale:
         view = stale.pop()
-        with set_recording(True):
-            view.node = view.base.again(view.base.of).node
+        if view.base.fixed is None:
+            with set_recording(True):
+                view.node = view.base.again(view.base.of).node
+        elif view.node is not None or view.base.of.node is not None:
+            raise RuntimeError(
+                f"the memory of a view of shape {tuple(view.array.shape)} was changed in place through another tensor, and the view's "
+                f"history cannot follow: {view.base.fixed}. Make the view after the change, or use the out-of-place form of the "
+                "operation that changed it"
+            )
         view.base.number = view.version[0]  # type: ignore[index]
 
 

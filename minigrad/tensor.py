@@ -225,7 +225,6 @@ class Tensor(Variable):
 
     def detach(self) -> Tensor:
         """The same memory, cut from the tape: no gradient passes."""
-        refresh(self)
         cut = wrap(self.array)
         cut.version = version_of(self)
         if self.node is not None:

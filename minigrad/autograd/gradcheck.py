@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, types
 from ..ops import zeros_like
 from ..tape import Variable, wrap
 from .gradients import grad
@@ -158,11 +158,11 @@ def _checked_inputs(given: tuple[Any, ...]) -> list[tuple[int, Any]]:
         array = x.array
         if array.dtype != np.float64:
             warnings.warn(
-                f"gradcheck: input {place} is {array.dtype}; slopes are only exact enough in float64: pass x.double()",
+                f"gradcheck: input {place} is {types.of_numpy(array.dtype)}; slopes are only exact enough in float64: pass x.double()",
                 UserWarning,
                 stacklevel=3,
             )
-        if any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
+        if array.size and any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True)):
             raise RuntimeError(
                 f"gradcheck moves each element of its inputs alone, and in input {place}, of shape {tuple(array.shape)}, several "
                 "share one place in memory (expand() makes such); pass x.clone()"
@@ -205,13 +205,13 @@ class _Check:
         """Compare every output with every input; GradcheckError at the first difference."""
         outputs = _outputs(self.func(*self.inputs))
         for index, y in enumerate(outputs):
-            vs = self._directions(y.array) if fast else np.eye(y.numel()).reshape(-1, *y.shape)
+            vs = self._directions(y.array) if fast else np.eye(y.numel()).reshape(y.numel(), *y.shape)
             gradients = [self._back(outputs, index, v) for v in vs]
             self._check_repeats(gradients, [self._back(outputs, index, v) for v in vs], index)
             for number, (place, x) in enumerate(self.wanted):
                 rows = [each[number].ravel() for each in gradients]
                 analytical = np.stack(rows, 1) if rows else np.zeros((x.numel(), 0))
-                us = self._directions(x.array) if fast else np.eye(x.numel()).reshape(-1, *x.shape)
+                us = self._directions(x.array) if fast else np.eye(x.numel()).reshape(x.numel(), *x.shape)
                 moved = [self._slope(x, u, index).ravel() for u in us]
                 numerical = np.stack(moved, 0) if moved else np.zeros((0, y.numel()))
                 if fast:

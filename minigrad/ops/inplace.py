@@ -199,13 +199,18 @@ def copy_(x: Any, source: Any) -> Tensor:
     """The elements of `source`, broadcast, written into x."""
     require_changeable(x)
     given = as_variable(source, x).to(x.device, x.dtype)
-    return write(x, given.expand(x.array.shape))
+    return write(x, _replaced(x, given.expand(x.array.shape)))
+
+
+def _replaced(x: Any, new: Any) -> Any:
+    """y = new        dx = 0        dnew = dy"""
+    return record("replaced", new.array, (x, new), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy))
 
 
 def fill_(x: Any, value: Any) -> Tensor:
     """`value`, a number or a tensor without axes, written into every element of x."""
     require_changeable(x)
-    return write(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x))
+    return write(x, _replaced(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x)))
 
 
 def zero_(x: Any) -> Tensor:

@@ -78,11 +78,13 @@ def view(x: Any, *shape: Any) -> Tensor:
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """y has the axes from start_dim to end_dim joined into one."""
+    """y has the axes from start_dim to end_dim joined into one; x itself where that changes nothing."""
     start, end = axis_of(x, start_dim), axis_of(x, end_dim)
     if start > end:
         raise RuntimeError(f"start_dim must not come after end_dim, got {start_dim} and {end_dim} for shape {tuple(x.shape)}")
     shape = x.array.shape
+    if shape and start == end:
+        return x
     return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
@@ -362,7 +364,7 @@ def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """x cut along `dim` into pieces without that axis; one node for all"""
     axis = axis_of(x, dim)
     front = (slice(None),) * axis
-    values = [x.array[(*front, index)] for index in range(x.array.shape[axis])]
+    values = [x.array[(*front, index, ...)] for index in range(x.array.shape[axis])]  # ... keeps a single element a view
     shape = x.array.shape[:axis] + x.array.shape[axis + 1 :]
 
     def rule(xp: Any, dys: Any) -> Any:
