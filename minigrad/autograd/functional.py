@@ -105,7 +105,7 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         vectors = _vectors(v, xs, "input")
         dummies = _Many(tuple([zeros_like(y).requires_grad_() for y in ys.tensors]), "outputs")
         transposed = _gradients(ys.tensors, xs, dummies.tensors, True, strict, "the output")
-        products = _gradients(transposed, dummies, vectors, create_graph, False, "the product")
+        products = _gradients(transposed, dummies, vectors, create_graph, strict, "the product")
     return ys.result(create_graph), ys.form(products)
 
 
