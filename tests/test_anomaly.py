@@ -145,10 +145,10 @@ def test_a_bad_gradient_of_a_function_of_ones_own_and_of_several_outputs():
         def backward(ctx, one, other):
             return one * math.nan
 
-    with detect_anomaly(), pytest.raises(RuntimeError, match="backward: the first NaN.*Bad"):
+    with detect_anomaly(), pytest.raises(RuntimeError, match=r"backward: the first NaN.*Bad"):
         Bad.apply(leaf(1.0, 2.0))[1].sum().backward()
     x = leaf(0.0, 1.0)
-    with detect_anomaly(), pytest.raises(RuntimeError, match="backward: the first infinity.*sqrt"):
+    with detect_anomaly(), pytest.raises(RuntimeError, match=r"backward: the first infinity.*sqrt"):
         one, other = x.sqrt().split(1)
         (one + other).sum().backward()
 
@@ -159,13 +159,13 @@ def test_gradients_that_are_not_worked_out_yet():
         for _ in range(3):
             (nn.functional.linear(x, W)[1:3] * x[0, 0]).sum().backward()
         big = minigrad.full((4, 3), 1e38)
-        with pytest.raises(RuntimeError, match="backward: the first infinity.*linear"):
+        with pytest.raises(RuntimeError, match=r"backward: the first infinity.*linear"):
             (nn.functional.linear(x * 1e-20, W) * big).backward(minigrad.full((4, 3), 3.0))
 
 
 def test_a_gradient_that_came_in_bad():
     x = leaf(1.0, 2.0)
-    with detect_anomaly(), pytest.raises(RuntimeError, match="arrived at mul.*already held NaN"):
+    with detect_anomaly(), pytest.raises(RuntimeError, match=r"arrived at mul.*already held NaN"):
         (x * 2).backward(minigrad.tensor([1.0, math.nan], dtype=minigrad.float64))
 
 

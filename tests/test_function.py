@@ -146,7 +146,9 @@ def test_forward_is_not_recorded_and_backward_only_with_create_graph():
     def build(lib):
         modes.clear()
         f = function(
-            lib, lambda ctx, x: (modes.append(lib.is_grad_enabled()), x * 2)[1], lambda ctx, dy: (modes.append(lib.is_grad_enabled()), dy * 2)[1]
+            lib,
+            lambda ctx, x: (modes.append(lib.is_grad_enabled()), x * 2)[1],
+            lambda ctx, dy: (modes.append(lib.is_grad_enabled()), dy * 2)[1],
         )
         x = leaf(lib, 1.0)
         f.apply(x).sum().backward()

@@ -33,7 +33,10 @@ WRONG = {
     "a forgotten input": (function(lambda a, b: a * b, lambda ctx, dy: (dy * ctx.saved_tensors[1], None)), [(3,), (3,)]),
     "zeros": (function(lambda x: x.exp(), lambda ctx, dy: dy * 0), [(2, 2)]),
     "a transposed gradient": (function(lambda x: x.t() * 1, lambda ctx, dy: dy), [(3, 3)]),
-    "a transposed weight": (function(lambda x, w: x @ w, lambda ctx, dy: (dy @ ctx.saved_tensors[1], ctx.saved_tensors[0].t() @ dy)), [(2, 3), (3, 3)]),
+    "a transposed weight": (
+        function(lambda x, w: x @ w, lambda ctx, dy: (dy @ ctx.saved_tensors[1], ctx.saved_tensors[0].t() @ dy)),
+        [(2, 3), (3, 3)],
+    ),
     "a broadcast taken for a mean": (function(lambda x, b: x + b, lambda ctx, dy: (dy, dy.mean(0))), [(4, 3), (3,)]),
     "one element": (function(lambda x: x * 1, lambda ctx, dy: dy * minigrad.tensor([1.0, 1.0, 0.0], dtype=minigrad.float64)), [(3,)]),
     "the gradient of an output left out": (
