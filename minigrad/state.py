@@ -74,7 +74,7 @@ class _GradMode:
 
     def __enter__(self) -> None:
         self.before = state.recording
-        state.recording = self.mode
+        state.recording = self.mode and not state.inference
 
     def __exit__(self, *exception: object) -> None:
         state.recording = self.before
@@ -86,7 +86,7 @@ class _GradMode:
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
-            before, state.recording = state.recording, mode
+            before, state.recording = state.recording, mode and not state.inference
             try:
                 return function(*args, **kwargs)
             finally:
@@ -102,7 +102,7 @@ def _generator_in_mode(mode: bool, function: Callable[..., Any]) -> Callable[...
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         generator, answer = function(*args, **kwargs), None
         while True:
-            before, state.recording = state.recording, mode
+            before, state.recording = state.recording, mode and not state.inference
             try:
                 item = generator.send(answer)
             except StopIteration as end:
@@ -146,10 +146,6 @@ class enable_grad(_GradMode):
 
     mode = True
 
-    def __enter__(self) -> None:
-        self.before = state.recording
-        state.recording = not state.inference
-
     @overload
     def __new__(cls) -> Self: ...
     @overload
@@ -168,10 +164,11 @@ class set_grad_enabled(_GradMode):
 
     def __init__(self, mode: bool) -> None:
         self.before = state.recording
-        self.mode = state.recording = bool(mode) and not state.inference
+        self.mode = bool(mode)
+        state.recording = self.mode and not state.inference
 
     def __enter__(self) -> None:
-        state.recording = self.mode
+        state.recording = self.mode and not state.inference
 
     def __call__(self, function: F) -> F:
         state.recording = self.before  # a decorator changes its function, not the code around it
@@ -225,10 +222,14 @@ class inference_mode:
 
 
 class set_recording(_GradMode):
-    """Recording on or off inside a block, by a value, without touching anything before the block begins."""
+    """Recording on or off inside a block, by a value, whatever the mode outside: for the engine's own use."""
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
+
+    def __enter__(self) -> None:
+        self.before = state.recording
+        state.recording = self.mode
 
 
 def is_inference_mode_enabled() -> bool:

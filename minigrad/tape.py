@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NUMBER", "Branch", "Leaf", "Node", "Phase", "RemovableHandle", "Source", "Variable", "View", "branch_of", "check_usable",
-    "keep_with_aliases", "kept_as_tensor", "make_node", "note_change", "numbers_on_path", "parents_of", "record", "record_several",
-    "record_view", "refresh", "show_memory_of", "tell_made", "version_of", "walk", "wrap",
+    "keep_retaining", "keep_with_aliases", "kept_as_tensor", "make_node", "note_change", "numbers_on_path", "parents_of", "record",
+    "record_several", "record_view", "refresh", "show_memory_of", "tell_made", "version_of", "walk", "wrap",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
@@ -295,7 +295,10 @@ def show_memory_of(x: Variable, tensor: Variable, again: Callable[[Any], Any], f
     base = tensor.array.base
     if base is not None and (base is x.array or base is x.array.base):
         tensor.version = version_of(x)
-        tensor.base = View(x, again, fixed if state.recording else "it was made under no_grad()")
+        tensor.base = View(x, again, fixed if state.recording else _UNTRACKED)
+
+
+_UNTRACKED = "it was made under no_grad(), as all is inside the forward of a custom Function"
 
 
 class View:
@@ -322,8 +325,10 @@ def refresh(tensor: Variable) -> None:
     while stale:
         view = stale.pop()
         if view.base.fixed is None:
+            before = view.node
             with set_recording(True):
                 view.node = view.base.again(view.base.of).node
+            keep_retaining(view, before)
         elif view.node is not None or view.base.of.node is not None:
             raise RuntimeError(
                 f"the memory of a view of shape {tuple(view.array.shape)} was changed in place through another tensor, and the view's "
@@ -331,6 +336,16 @@ def refresh(tensor: Variable) -> None:
                 "operation that changed it"
             )
         view.base.number = view.version[0]  # type: ignore[index]
+
+
+def keep_retaining(tensor: Variable, before: Node | None) -> None:
+    """retain_grad() is asked of a tensor, not of the node it had before: the request moves to the node it has now."""
+    node = tensor.node
+    if before is not None and before.hooks is not None and node is not None and node is not before:
+        for key, (phase, hook) in list(before.hooks.items()):
+            if phase == Phase.RETAIN and hook.tensor() is tensor:  # type: ignore[attr-defined]
+                del before.hooks[key]
+                node.add_hook(phase, hook)
 
 
 def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...] = ()) -> list[Tensor]:

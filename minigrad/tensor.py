@@ -126,7 +126,8 @@ class Tensor(Variable):
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient is wanted: set on leaves, inherited by what is computed from them."""
-        refresh(self)
+        if self.base is None or self.base.fixed is None:  # asking does no harm where using would be an error
+            refresh(self)
         return self.node is not None
 
     @requires_grad.setter
@@ -232,7 +233,9 @@ class Tensor(Variable):
         return cut
 
     def detach_(self) -> Tensor:
-        """Cut this very tensor from the tape."""
+        """Cut this very tensor from the tape; RuntimeError for a view, whose memory others show too."""
+        if self.base is not None:
+            raise RuntimeError("a view cannot be detached in place; use detach()")
         if self.node is not None:
             self.source = Source("detached", self.array.shape, self.array.dtype, self.node.number)
         self.node = self.base = None

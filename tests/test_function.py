@@ -383,6 +383,8 @@ def test_it_is_called_by_its_name():
     assert repr(y.grad_fn) == "<MyExpBackward>" and y.grad_fn.name() == "MyExpBackward" and "grad_fn=<MyExpBackward>" in repr(y)
     assert y.grad_fn.saved_tensors[0].tolist() == y.tolist()
     assert "MyExp" in minigrad.viz.explain(y.sum())
+    mixed = function(minigrad, lambda ctx, x: (x * 2, 5, x > 0), lambda ctx, dy, *rest: dy * 2, "Mixed").apply(x)
+    assert "Mixed" in minigrad.viz.explain(mixed[0].sum())
     one, other = product_and_sum(minigrad).apply(x, x)
     assert one.grad_fn is other.grad_fn and one.grad_fn.op == "ProductAndSum"
 

@@ -220,6 +220,12 @@ def test_retain_grad_twice_on_leaves_on_views_and_after_changes():
         (view * view).sum().backward(retain_graph=True)
         results = [h.grad.tolist(), view.grad.tolist(), x.grad.tolist()]
         (h * 1).sum().backward()
+        whole = x * 1
+        piece = whole[:2]
+        piece.retain_grad()
+        whole.mul_(3)
+        (piece * 2).sum().backward()
+        results.append(piece.grad.tolist())
         k = x * 2
         k.retain_grad()
         k.mul_(3)
@@ -342,6 +348,12 @@ def test_inference_mode():
             with lib.inference_mode(False):
                 seen.append(((x * 2).requires_grad, lib.is_inference_mode_enabled()))
             seen.append((x * 2).requires_grad)
+        @lib.enable_grad()
+        def stays_off():
+            return (x * 2).requires_grad
+
+        with lib.inference_mode():
+            seen.append(stays_off())
         with lib.inference_mode(mode=False):
             seen.append((x * 2).requires_grad)
         return [seen, off(), off_too(), lib.is_inference_mode_enabled(), (x * 2).requires_grad]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
-from ..tape import Leaf, Phase, Variable, note_change, record, refresh, wrap
+from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, wrap
 from .elementwise import _of, as_variable
 from .index import _zeroed, getitem, split_index
 
@@ -75,7 +75,7 @@ def write(x: Any, result: Any) -> Tensor:
             x.node = result.node
         else:
             hang_on_root(x, result)
-        _keep_retaining(x, before)
+        keep_retaining(x, before)
     return x
 
 
@@ -91,13 +91,6 @@ def require_followable(x: Any) -> None:
         view = view.base.of
 
 
-def _keep_retaining(x: Any, before: Any) -> None:
-    """retain_grad() is asked of a tensor, not of the node it had: the request moves to the node it has now."""
-    if before is not None and before.hooks is not None and x.node is not before:
-        for key, (phase, hook) in list(before.hooks.items()):
-            if phase == Phase.RETAIN and hook.tensor() is x:
-                del before.hooks[key]
-                x.node.add_hook(phase, hook)
 
 
 def _root(x: Any) -> Any:
