@@ -203,7 +203,10 @@ def test_inputs_returned_as_they_are():
     def build(lib):
         x = leaf(lib, 1.0, 2.0)
         h = x * 3
-        y = function(lib, lambda ctx, x: x, lambda ctx, dy: dy * 10).apply(h)
+        f = function(lib, lambda ctx, x: x, lambda ctx, dy: dy * 10)
+        plain = lib.ones(2)
+        assert f.apply(plain) is not plain and f.apply(plain).tolist() == [1, 1]
+        y = f.apply(h)
         (y + h).sum().backward()
         return [y, x.grad, str(y is h), str(h.grad_fn.name())]
 

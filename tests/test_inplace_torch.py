@@ -19,7 +19,7 @@ import minigrad
 torch = pytest.importorskip("torch")
 
 UNJUDGED = "PyTorch refused, its copies disagree, and parts are not recorded, so that slopes say nothing"
-PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS", "400"))
+PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS", "1500"))
 SEED = int(os.environ.get("MINIGRAD_SEED", "0"))
 
 

@@ -170,9 +170,10 @@ class Function:
         output = _forward(cls, ctx, args)
         outputs = output if isinstance(output, tuple) else (output,)
         _check_dirty(cls, ctx, outputs)
+        made = tuple([_own(each, args, ctx._dirty) for each in outputs])
         if state.recording and any(ctx.needs_input_grad):
-            outputs = _recorded(cls, ctx, args, parents, outputs)
-        return outputs if isinstance(output, tuple) else outputs[0]
+            _put_on_tape(cls, ctx, args, parents, made, [_has_gradient(*pair, ctx) for pair in zip(made, outputs, strict=True)])
+        return made if isinstance(output, tuple) else made[0]
 
 
 def _forward(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...]) -> Any:
@@ -193,16 +194,16 @@ def _check_dirty(cls: type[Function], ctx: FunctionCtx, outputs: tuple[Any, ...]
             raise RuntimeError(f"{cls.__name__}: an input marked as dirty, of shape {tuple(each.array.shape)}, must be returned too")
 
 
-def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], parents: Any, outputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The outputs, with a node for those that have a gradient."""
+def _put_on_tape(
+    cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], parents: Any, made: tuple[Any, ...], differentiable: list[bool]
+) -> None:
+    """Give the outputs that have a gradient a node, one for all."""
     for each in ctx._dirty:
         require_changeable(each)
         require_followable(each)
         note_change(each)
-    made = tuple([_own(each, args, ctx._dirty) for each in outputs])
-    differentiable = [_has_gradient(each, given, ctx) for each, given in zip(made, outputs, strict=True)]
     if not any(differentiable):
-        return made
+        return
     with_history = [each if has else object() for each, has in zip(made, differentiable, strict=True)]
     node = make_node(FunctionNode, cls.__name__, parents, None, keep_with_aliases(ctx._to_save, with_history, made))
     facts = [(each.array.shape, each.array.dtype) if isinstance(each, Variable) else ((), None) for each in made]
@@ -214,11 +215,10 @@ def _recorded(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], pare
             _place(each, node if len(made) == 1 else branch_of(node, index))
     if state.observers:
         tell_made(node, [each for each in made if isinstance(each, Variable)], args)
-    return made
 
 
 def _own(output: Any, args: tuple[Any, ...], dirty: tuple[Any, ...]) -> Any:
-    """An output in a form that can have a node: for one that shows an input's memory, a view of that input."""
+    """An output as a tensor of its own: for one that is an input, or shows an input's memory, a view of that input."""
     if not isinstance(output, Variable) or any(output is each for each in dirty):
         return output
     for each in args:
