@@ -9,11 +9,11 @@ import importlib
 import math
 from typing import Any
 
-from . import autograd, ops, random
+from . import autograd, cuda, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
 from .autograd.anomaly_mode import is_anomaly_enabled
 from .backend import current_device as get_default_device
-from .backend import set_default_device
+from .backend import are_deterministic_algorithms_enabled, set_default_device, use_deterministic_algorithms
 from .ops import *  # noqa: F403
 from .random import *  # noqa: F403
 from .serialization import load, save
@@ -25,10 +25,11 @@ from .types import DTYPES, Size, device, dtype, set_default_dtype
 from .types import default_dtype as get_default_dtype
 
 __all__ = [
-    "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "float", "float16", "float32",
-    "float64", "get_default_device", "get_default_dtype", "half", "inf", "inference_mode", "int", "int8", "int16", "int32", "int64",
-    "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope",
-    "set_default_device", "set_default_dtype", "set_grad_enabled", "short", "step", "trace", "uint8",
+    "Size", "Tensor", "are_deterministic_algorithms_enabled", "autograd", "bool", "cuda", "device", "double", "dtype", "e",
+    "enable_grad", "float", "float16", "float32", "float64", "get_default_device", "get_default_dtype", "half", "inf",
+    "inference_mode", "int", "int16", "int32", "int64", "int8", "is_anomaly_enabled", "is_grad_enabled",
+    "is_inference_mode_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
+    "set_grad_enabled", "short", "step", "trace", "uint8", "use_deterministic_algorithms",
 ]  # fmt: skip
 __all__ += ops.__all__
 __all__ += random.__all__

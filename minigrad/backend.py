@@ -8,7 +8,9 @@ hand over a gradient of arrays before it is worked out; the tape finishes them. 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import math
@@ -20,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from .types import device
+from .types import current_device, defaults, device
 
 __all__ = [
-    "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "current_device", "of", "on", "register",
-    "set_default_device",
+    "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "are_deterministic_algorithms_enabled",
+    "current_device", "is_loaded", "of", "on", "register", "set_default_device", "use_deterministic_algorithms",
 ]  # fmt: skip
 
 Array = Any  # numpy.ndarray or cupy.ndarray: their common surface has no type of its own
@@ -153,6 +155,10 @@ class Backend:
         """The device that holds `array`."""
         return device("cpu")
 
+    def at(self, index: int | None) -> contextlib.AbstractContextManager[Any]:
+        """A block in which new arrays are made on device number `index`; None stands for the current one."""
+        return contextlib.nullcontext()
+
     def from_host(self, array: np.ndarray[Any, Any], index: int | None = None) -> Array:
         """`array`, which is NumPy's, on this backend's device number `index`."""
         return array
@@ -174,6 +180,38 @@ class Backend:
             target[sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
         else:
             self.library.add.at(target, index, values)
+
+    def put(self, target: Array, index: Any, values: Any) -> None:
+        """target[index] = values, where of several values for one element the last stays."""
+        target[index] = values
+
+    def in_range(self, ids: Array, low: int, high: int, what: str, error: type[Exception] = IndexError, ignored: Any = None) -> Array:
+        """`ids`, safe to index with; an `error` where one of them is neither in [low, high] nor `ignored`.
+
+        On the CPU it comes at once. A device would have to be waited for, so there ids are moved into the range and the
+        error comes from the next call that waits anyway, see `report`.
+        """
+        if ids.size and not (ids.min() >= low and ids.max() <= high):
+            bad = (ids < low) | (ids > high) if ignored is None else ((ids < low) | (ids > high)) & (ids != ignored)
+            if bad.any():
+                raise error(f"{what} must lie in [{low}, {high}], got {ids[bad].flat[0]}")
+        return ids
+
+    def refuse_where(self, bad: Array, error: Exception) -> None:
+        """Raise `error` if `bad` holds anywhere: on the CPU at once, on a device with the next call that waits anyway."""
+        if bad.any():
+            raise error
+
+    def report(self) -> None:
+        """Raise the error that `refuse_where` has found meanwhile."""
+
+    def known_empty(self, mask: Array) -> bool:
+        """Whether `mask` holds nowhere, if that can be told without waiting: on a device, False."""
+        return not mask.any()
+
+    def random_stream(self, seed: int, index: int | None) -> Any:
+        """A stream of random numbers on device number `index`, with NumPy's methods `random` and `standard_normal`."""
+        return np.random.Generator(np.random.PCG64(seed))
 
     def placed(self, values: Array, shape: tuple[int, ...], index: Any, repeats: bool) -> Part:
         """Zeros of `shape` with `values` added at `index`, which may name an element several times if `repeats`."""
@@ -213,24 +251,191 @@ class CudaBackend(Backend):
 
     device_type = "cuda"
 
+    def __init__(self, library: Any) -> None:
+        super().__init__(library)
+        self._found: dict[Any, tuple[Exception, Array]] = {}  # errors, and whether they happened, which only the device knows
+        self._changing = threading.Lock()
+
+    @functools.cached_property
+    def special(self) -> Any:
+        """CuPy's further functions, in a module of their own."""
+        return importlib.import_module("cupyx.scipy.special")
+
     def device_of(self, array: Array) -> device:
-        return device("cuda", array.device.id)
+        return device(self.device_type, array.device.id)
+
+    def at(self, index: int | None) -> contextlib.AbstractContextManager[Any]:
+        return self.library.cuda.Device(index)
 
     def from_host(self, array: np.ndarray[Any, Any], index: int | None = None) -> Array:
-        with self.library.cuda.Device(index):
+        with self.at(index):
             return self.library.asarray(array)
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
-        return np.asarray(self.library.asnumpy(array))
+        host: np.ndarray[Any, Any] = self.library.asnumpy(array)
+        self.report()
+        return host
+
+    def add_at(self, target: Array, index: Any, values: Array) -> None:
+        if values.dtype.kind != "f":
+            wide = target.astype(np.uint64)  # atomic additions know no int64; without a sign, 64 bits add up alike
+            self.library.add.at(wide, index, values.astype(np.uint64))
+            target[...] = wide.astype(target.dtype)
+        elif _deterministic:
+            self._add_in_order(target, index, values)
+        else:
+            self.library.add.at(target, index, values)
+
+    def _add_in_order(self, target: Array, index: Any, values: Array) -> None:
+        """`add_at` with the same last bits in every run.
+
+        CuPy's add.at adds in whatever order its threads come. Here what goes to one place is put side by side and added
+        up in log₂ n rounds; add.at then meets one sum for each place, and zeros, whose order does not matter.
+        """
+        rows, places, sums = self._as_rows(target, index, values)
+        order = self.argsort(places, kind="stable")
+        places, sums, step = places[order], sums[order], 1
+        while step < places.size:  # sums[n] is the sum of the last `step` rows up to n that go where n goes
+            same = (places[step:] == places[:-step])[:, None]
+            sums = self.concatenate([sums[:step], sums[step:] + self.where(same, sums[:-step], 0)], 0)
+            step *= 2
+        ends = self.concatenate([places[1:] != places[:-1], self.ones(min(places.size, 1), bool)], 0)[:, None]
+        self.library.add.at(rows, places, self.where(ends, sums, 0).astype(target.dtype, copy=False))
+        if not target.flags.c_contiguous:  # then `rows` is a copy
+            target[...] = rows.reshape(target.shape)
+
+    def _as_rows(self, target: Array, index: Any, values: Array) -> tuple[Array, Array, Array]:
+        """`target` as a matrix, which rows of it `index` names, and what to add to each."""
+        ids = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+        if getattr(ids, "ndim", 0) == 1 and ids.dtype.kind in "iu" and target.size:
+            rows = target.reshape(target.shape[0], math.prod(target.shape[1:]))
+            values = self.broadcast_to(values, (ids.size, *target.shape[1:]))
+            return rows, ids % target.shape[0], values.reshape(ids.size, rows.shape[1])  # the last row and row -1 are one
+        places = self.arange(target.size).reshape(target.shape)[index]
+        return target.reshape(target.size, 1), places.reshape(-1), self.broadcast_to(values, places.shape).reshape(places.size, 1)
+
+    def put(self, target: Array, index: Any, values: Any) -> None:
+        if target.size and any(step == 0 and size > 1 for step, size in zip(target.strides, target.shape)):
+            raise ValueError("several elements of an expanded array are one in memory")  # NumPy refuses these as read-only
+        arrays = [each for each in (index if isinstance(index, tuple) else (index,)) if hasattr(each, "dtype")]
+        if not hasattr(values, "ndim") or isinstance(values, np.generic):
+            values = self.full((), values, target.dtype) if arrays else values  # CuPy would copy it from the host
+        elif _deterministic and any(each.dtype.kind in "iu" and each.size > 1 for each in arrays):
+            values = self._winners(target, index, values)
+        target[index] = values
+
+    def _winners(self, target: Array, index: Any, values: Array) -> Array:
+        """`values` with those that go to one element all replaced by the last of them: else the fastest thread wins."""
+        places = self.arange(target.size).reshape(target.shape)[index]
+        values = values.reshape(values.shape[max(values.ndim - places.ndim, 0) :])
+        values, flat = self.broadcast_to(values, places.shape).reshape(-1), places.reshape(-1)
+        order = self.argsort(flat, kind="stable")
+        last = order[self.searchsorted(flat[order], flat, side="right") - 1]
+        return values[last].reshape(places.shape)
+
+    def full_like(self, x: Array, value: Any, dtype: Any = None, shape: tuple[int, ...] | None = None) -> Array:
+        """`value` repeated like `x`, or in another shape; CuPy's own takes the shape () for none given."""
+        if shape == ():
+            return self.full((), value, x.dtype if dtype is None else dtype)
+        return self.library.full_like(x, value, dtype=dtype, shape=shape)
+
+    def zeros_like(self, x: Array, dtype: Any = None, shape: tuple[int, ...] | None = None) -> Array:
+        """Zeros like `x`."""
+        return self.full_like(x, 0, dtype, shape)
+
+    def ones_like(self, x: Array, dtype: Any = None, shape: tuple[int, ...] | None = None) -> Array:
+        """Ones like `x`."""
+        return self.full_like(x, 1, dtype, shape)
+
+    def nan_to_num(self, x: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Array:
+        """NaN and infinities replaced, by the largest and smallest numbers if none are given; CuPy's own copies these from the host."""
+        if x.dtype.kind != "f":
+            return x.copy()
+        limit = float(np.finfo(x.dtype).max)
+        x = self.where(x == math.inf, limit if posinf is None else posinf, x)
+        x = self.where(x == -math.inf, -limit if neginf is None else neginf, x)
+        return self.where(self.isnan(x), nan, x)
+
+    def unique(self, x: Array, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None) -> Any:
+        """What is distinct in `x`; CuPy's own compares slices by subtracting them, which bools do not allow."""
+        numbers = x.astype(np.int8) if axis is not None and x.dtype == bool else x
+        found = self.library.unique(numbers, return_inverse=return_inverse, return_counts=return_counts, axis=axis)
+        if numbers is x:
+            return found
+        return (found[0].astype(bool), *found[1:]) if isinstance(found, tuple) else found.astype(bool)
+
+    def bincount(self, x: Array, weights: Array = None, minlength: int = 0) -> Array:
+        """How often 0, 1, 2, … occur, or the sums of their weights, where CuPy's own would add in any order."""
+        if weights is None or x.size == 0 or not _deterministic:
+            return self.library.bincount(x, weights, minlength)
+        sums = self.zeros(max(int(x.max()) + 1, minlength), np.float64)
+        self.add_at(sums, x, weights.astype(np.float64))
+        return sums
+
+    def in_range(self, ids: Array, low: int, high: int, what: str, error: type[Exception] = IndexError, ignored: Any = None) -> Array:
+        if ids.size == 0:
+            return ids
+        if high < low:
+            raise error(f"{what} must lie in [{low}, {high}], which holds nothing, got {ids.size} of them")
+        ids = ids.astype(np.int64, copy=False)  # in fewer bits, the limits may not fit
+        bad = (ids < low) | (ids > high)
+        bad = bad if ignored is None else bad & (ids != ignored)
+        where = f"and one used on {self.device_type!r} since its last wait did not"
+        self.refuse_where(bad, error(f"{what} must lie in [{low}, {high}], {where}"))
+        return ids.clip(low, high)
+
+    def refuse_where(self, bad: Array, error: Exception) -> None:
+        found, key = bad.any(), (type(error), str(error), bad.device.id)
+        with self._changing:
+            before = self._found.get(key)
+            self._found[key] = (error, found if before is None else before[1] | found)
+
+    def report(self) -> None:
+        if not self._found:
+            return
+        with self._changing:
+            pending, self._found = self._found, {}
+        for error, found in pending.values():
+            if bool(found):
+                raise error
+
+    def known_empty(self, mask: Array) -> bool:
+        return False
+
+    def random_stream(self, seed: int, index: int | None) -> Any:
+        with self.at(index):
+            return self.library.random.Generator(self.library.random.Philox4x3210(seed))
 
     def diagonal(self, x: Array, offset: int) -> Array:
         return x.diagonal(offset, -2, -1)
 
     def erf(self, x: Array) -> Array:
-        return importlib.import_module("cupyx.scipy.special").erf(x)
+        return self.special.erf(x)
 
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()
+        self.report()
+
+
+_deterministic = True
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Whether a GPU shall compute the same last bits in every run, as it does by default here, unlike in PyTorch.
+
+    With False, gradients of embeddings and other additions at repeated indices are added in any order, and of several
+    values assigned to one element any may stay; both are faster. The CPU always computes the same, and `warn_only`
+    changes nothing: everything here can be computed in one order.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html
+    """
+    global _deterministic
+    _deterministic = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """Whether a GPU computes the same last bits in every run."""
+    return _deterministic
 
 
 def _keep_freed_memory() -> None:
@@ -277,6 +482,11 @@ def on(where: device) -> Backend:
     return _BY_DEVICE[where.type]
 
 
+def is_loaded(device_type: str) -> bool:
+    """Whether a device of this type was asked for already, or registered."""
+    return device_type in _BY_DEVICE
+
+
 def register(backend: Backend, array_class: type) -> Backend:
     """Make arrays of `array_class` belong to `backend`, and its device type a name that `device=` accepts."""
     ARRAYS[array_class] = BY_CLASS[array_class] = backend
@@ -289,25 +499,16 @@ def _load_cuda() -> Backend:
         raise RuntimeError(
             "device 'cuda' needs CuPy, which is not installed: pip install cupy-cuda13x (or cupy-cuda12x, to match the driver)"
         )
-    cupy = importlib.import_module("cupy")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as problem:
+        raise RuntimeError(f"device 'cuda': CuPy is installed but cannot be imported ({problem}); install it anew") from problem
     if not cupy.is_available():
         raise RuntimeError(f"device 'cuda': CuPy {cupy.__version__} is installed but finds no usable NVIDIA GPU or driver; see nvidia-smi")
     return register(CudaBackend(cupy), cupy.ndarray)
 
 
 _LOADERS["cuda"] = _load_cuda
-
-
-class _Default(threading.local):
-    device = device("cpu")
-
-
-_default = _Default()
-
-
-def current_device() -> device:
-    """The device of tensors nobody gave one, in this thread."""
-    return _default.device
 
 
 def set_default_device(where: Any) -> None:
@@ -317,4 +518,4 @@ def set_default_device(where: Any) -> None:
     """
     chosen = device("cpu") if where is None else device(where)
     on(chosen)
-    _default.device = chosen
+    defaults.device = chosen

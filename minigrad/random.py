@@ -1,5 +1,7 @@
 """Random numbers: drawn on the host whatever the device, so that one seed gives one model everywhere.
 
+Only dropout, which draws in every step, draws on the device itself, from a stream that the host's seeds.
+
 The streams are NumPy's, not PyTorch's: the same seed gives other numbers there.
 """
 
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import types
+from . import backend, types
 from .ops.create import finish
 from .ops.shape import ints
 from .tape import Variable, wrap
@@ -43,6 +45,7 @@ class Generator:
             raise RuntimeError(f"a seed must fit 64 bits, got {seed}")
         self._seed = int(seed)
         self._stream: np.random.Generator | None = None
+        self._on_devices: dict[Any, Any] = {}
         return self
 
     @property
@@ -51,6 +54,15 @@ class Generator:
         if self._stream is None:
             self._stream = np.random.Generator(np.random.PCG64(self._seed % 2**64))
         return self._stream
+
+    def stream_on(self, where: types.device) -> Any:
+        """A stream that a device draws from itself: on the CPU the stream, elsewhere one that a number from it seeds."""
+        if where.type == "cpu":
+            return self.stream
+        if where not in self._on_devices:
+            seed = int(self.stream.integers(2**63))
+            self._on_devices[where] = backend.on(where).random_stream(seed, where.index)
+        return self._on_devices[where]
 
     def seed(self) -> int:
         """Start a stream that nobody can foresee; returns its seed."""
@@ -62,18 +74,19 @@ class Generator:
         return self._seed
 
     def get_state(self) -> Tensor:
-        """Where the stream stands, as a tensor of bytes."""
+        """Where the stream stands, as a tensor of bytes; streams of devices, which do not tell, start anew from there."""
+        self._on_devices = {}
         state = self.stream.bit_generator.state
         numbers = (state["state"]["state"], state["state"]["inc"], state["has_uint32"], state["uinteger"], self._seed % 2**64)
         return wrap(np.frombuffer(b"".join(number.to_bytes(16, "little") for number in numbers), np.uint8).copy())
 
     def set_state(self, new_state: Any) -> Generator:
         """Continue from where a stream stood."""
-        raw = new_state.numpy().tobytes()
+        raw = new_state.cpu().numpy().tobytes()
         if len(raw) != 80:
             raise RuntimeError(f"a generator's state has 80 bytes, got {len(raw)}")
         state, inc, has, held, seed = (int.from_bytes(raw[start : start + 16], "little") for start in range(0, 80, 16))
-        self._seed = seed
+        self._seed, self._on_devices = seed, {}
         self.stream.bit_generator.state = {
             "bit_generator": "PCG64", "state": {"state": state, "inc": inc}, "has_uint32": has, "uinteger": held,
         }  # fmt: skip
@@ -111,6 +124,11 @@ def set_rng_state(new_state: Any) -> None:
 def stream(generator: Generator | None = None) -> np.random.Generator:
     """NumPy's generator behind `generator`, or behind the default one."""
     return (generator or default_generator).stream
+
+
+def stream_on(where: types.device, generator: Generator | None = None) -> Any:
+    """What draws on a device, behind `generator` or behind the default one."""
+    return (generator or default_generator).stream_on(where)
 
 
 def rand(

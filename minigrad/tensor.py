@@ -263,11 +263,16 @@ class Tensor(Variable):
         """The only element, as a Python number."""
         if self.array.size != 1:
             raise RuntimeError(f"item() is for a single element; this tensor has shape {tuple(self.array.shape)}")
-        return self.array.item()
+        return self._waited(self.array.item())
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.array.tolist()
+        return self._waited(self.array.tolist())
+
+    def _waited(self, answer: Any) -> Any:
+        """`answer`, for which the device was waited for, unless the device has found an error meanwhile."""
+        backend.of(self.array).report()
+        return answer
 
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """The elements as a NumPy array that shares their memory; `force` detaches and copies as needed."""
@@ -290,7 +295,7 @@ class Tensor(Variable):
     def _single(self) -> Any:
         if self.array.size != 1:
             raise ValueError(f"only a single element converts to a Python number; this tensor has shape {tuple(self.array.shape)}")
-        return self.array.item()
+        return self._waited(self.array.item())
 
     def __index__(self) -> int:
         if self.array.dtype.kind not in "iu" or self.array.size != 1:

@@ -6,11 +6,12 @@ Nothing here knows an array library other than NumPy's dtype objects, which CuPy
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import numpy as np
 
-__all__ = ["DTYPES", "Size", "default_dtype", "device", "dtype", "numpy_dtype", "set_default_dtype"]
+__all__ = ["DTYPES", "Size", "current_device", "default_dtype", "device", "dtype", "numpy_dtype", "set_default_dtype"]
 
 
 class Size(tuple[int, ...]):
@@ -113,6 +114,10 @@ def set_default_dtype(kind: Any) -> None:
 class device:
     """Where a tensor's elements live: `device("cpu")`, `device("cuda")`, `device("cuda", 1)`, `device("cuda:1")`.
 
+    In a `with` block it is where new tensors of this thread go that nobody gave a device.
+
+    Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html#torch-device
+
     >>> device("cuda:1"), device("cuda", 1) == device("cuda:1"), str(device("cpu"))
     (device(type='cuda', index=1), True, 'cpu')
     """
@@ -146,3 +151,27 @@ class device:
 
     def __hash__(self) -> int:
         return hash((self.type, self.index))
+
+    def __enter__(self) -> device:
+        defaults.outer.append(defaults.device)
+        defaults.device = self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        defaults.device = defaults.outer.pop()
+
+
+class _Defaults(threading.local):
+    """The device of new tensors in each thread, and those of the `with` blocks around."""
+
+    def __init__(self) -> None:
+        self.device = device("cpu")
+        self.outer: list[device] = []
+
+
+defaults = _Defaults()
+
+
+def current_device() -> device:
+    """The device of tensors nobody gave one, in this thread."""
+    return defaults.device

@@ -12,9 +12,10 @@ import numpy as np
 from minigrad import Tensor, backend, ops
 from minigrad.ops import log_softmax, relu, sigmoid, softmax, tanh
 from minigrad.ops.elementwise import _quiet, gelu, leaky_relu, silu, softplus
+from minigrad.ops.elementwise import _require_same_device as require_same_device
 from minigrad.ops.index import one_hot, placed
 from minigrad.ops.matrix import linear
-from minigrad.random import Generator, stream
+from minigrad.random import Generator, stream_on
 from minigrad.tape import record, wrap
 
 __all__ = [
@@ -37,8 +38,8 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     ids, shape = input.array, weight.array.shape
     if ids.dtype.kind not in "iu":
         raise RuntimeError(f"embedding looks up integers, got {input.dtype}; use x.long()")
-    if isinstance(ids, np.ndarray) and ids.size and not (ids.min() >= 0 and ids.max() < shape[0]):
-        raise IndexError(f"embedding has rows 0 to {shape[0] - 1}, got ids from {ids.min()} to {ids.max()}")
+    require_same_device(weight.array, ids)
+    ids = backend.of(ids).in_range(ids, 0, shape[0] - 1, "embedding: ids")
     flat = ids.reshape(-1)
 
     def rule(xp: Any, dy: Any) -> Any:
@@ -59,11 +60,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ValueError(f"dropout's probability must lie in [0, 1], got {p}")
     if not training or p == 0:
         return input
-    kept = stream(generator).random(input.array.shape, dtype=np.float32) >= p
-    scale = (kept * (0.0 if p == 1 else 1 / (1 - p))).astype(input.array.dtype)
-    there = input.device
-    mask = wrap(backend.on(there).from_host(scale, there.index))
-    return ops.mul(input, mask)
+    kept = stream_on(input.device, generator).random(input.array.shape, dtype=np.float32) >= p
+    return ops.mul(input, wrap(kept.astype(input.array.dtype) * (0.0 if p == 1 else 1 / (1 - p))))
 
 
 # ------------------------------------------------------------------------------------------------------------- losses
@@ -96,7 +94,8 @@ def cross_entropy(
     if target.is_floating_point() or label_smoothing:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     logits, ids = _rows_and_classes(input, target)
-    losses = _class_losses(logits, ids, _weights(ids, weight, ignore_index, input), reduction)
+    ids, counts = _weights(ids, weight, ignore_index, input)
+    losses = _class_losses(logits, ids, counts, reduction)
     return losses.reshape(target.array.shape) if reduction == "none" and target.array.ndim != 1 else losses
 
 
@@ -106,6 +105,7 @@ def _rows_and_classes(input: Tensor, target: Tensor) -> tuple[Tensor, Any]:
     fits = target.array.shape == (shape[:1] + shape[2:] if len(shape) > 1 else ())
     if not shape or not fits:
         raise RuntimeError(f"cross_entropy needs logits (N, C, …) and classes (N, …), got shapes {tuple(shape)} and {tuple(target.shape)}")
+    require_same_device(input.array, target.array)
     if len(shape) == 1:
         x = x.unsqueeze(0)
     elif len(shape) > 2:
@@ -113,19 +113,16 @@ def _rows_and_classes(input: Tensor, target: Tensor) -> tuple[Tensor, Any]:
     return x, target.array.reshape(-1)
 
 
-def _weights(ids: Any, weight: Tensor | None, ignore_index: int, input: Tensor) -> Any:
-    """How much each row counts, or None where all count alike."""
-    classes = input.array.shape[0 if input.array.ndim == 1 else 1]
+def _weights(ids: Any, weight: Tensor | None, ignore_index: int, input: Tensor) -> tuple[Any, Any]:
+    """The classes, all of them possible, and how much each row counts, or None where all count alike."""
+    classes, xp = input.array.shape[0 if input.array.ndim == 1 else 1], backend.of(ids)
     ignored = ids == ignore_index
-    if isinstance(ids, np.ndarray):
-        bad = (ids < 0) | (ids >= classes)
-        if (bad & ~ignored).any():
-            raise IndexError(f"cross_entropy has classes 0 to {classes - 1}, got target {ids[bad & ~ignored][0]}")
-        if weight is None and not ignored.any():
-            return None
-    xp = backend.of(ids)
-    counts = xp.ones(ids.shape, input.array.dtype) if weight is None else weight.array[xp.where(ignored, 0, ids)]
-    return xp.where(ignored, 0, counts).astype(input.array.dtype)
+    ids = xp.in_range(ids, 0, classes - 1, "cross_entropy: target classes", ignored=ignore_index)
+    if weight is None and xp.known_empty(ignored):
+        return ids, None
+    ids = xp.where(ignored, 0, ids)
+    counts = xp.ones(ids.shape, input.array.dtype) if weight is None else weight.array[ids]
+    return ids, xp.where(ignored, 0, counts).astype(input.array.dtype)
 
 
 def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tensor:
@@ -133,9 +130,8 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
     x, xp = logits.array, backend.of(logits.array)
     rows = xp.arange(ids.size)
     void = None if counts is None else counts == 0  # rows that count for nothing: whatever they hold, NaN included, stays there
-    safe = ids if void is None else xp.where(void, 0, ids)
     shifted = _shifted(x, void)
-    picked = shifted[rows, safe]
+    picked = shifted[rows, ids]
     p = xp.exp(shifted, out=shifted)
     sums = p.sum(axis=1, keepdims=True)
     p /= sums
@@ -156,9 +152,9 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
             scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
         if isinstance(dy, Tensor):
             x = x if void is None else ops.masked_fill(x, wrap(void[:, None]), 0.0)
-            return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, safe), False)
+            return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, ids), False)
         dx = p * scale[:, None]  # (1')
-        dx[rows, safe] -= scale
+        dx[rows, ids] -= scale
         return dx
 
     return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor))
@@ -213,11 +209,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     rows, ids = _rows_and_classes(input, target)
-    counts = _weights(ids, weight, ignore_index, input)
-    xp = backend.of(ids)
+    ids, counts = _weights(ids, weight, ignore_index, input)
     void = None if counts is None else counts == 0
-    safe = ids if void is None else xp.where(void, 0, ids)
-    losses = -rows[wrap(xp.arange(ids.size)), wrap(safe)]
+    losses = -rows[wrap(backend.of(ids).arange(ids.size)), wrap(ids)]
     if void is not None:
         losses = ops.masked_fill(losses, wrap(void), 0.0) * wrap(counts)
     if reduction == "none":

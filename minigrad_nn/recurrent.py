@@ -154,7 +154,7 @@ class LSTM(Module):
             raise RuntimeError(f"LSTM needs at least one time step, got an input of shape {tuple(shape)}")
         devices = {str(each.device) for each in (input, weight, *states)}
         if len(devices) > 1:
-            raise RuntimeError(f"input, states and weights must be on one device, got {', '.join(sorted(devices))}")
+            raise RuntimeError(f"input, states and weights must be on one device, got {', '.join(sorted(devices))}; use x.to(…)")
         return x, tuple(states)
 
     def _shaped(self, input: Tensor, output: Tensor, h_n: Tensor, c_n: Tensor) -> tuple[Tensor, States]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.host_only("reads files")
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("minigrad", "minigrad_nn")
 
@@ -23,7 +24,7 @@ FLOORS = [
     {"minigrad.types", "minigrad.state"},
     {"minigrad.backend"},
     {"minigrad.tape"},
-    {"minigrad.trace", "minigrad.printing"},
+    {"minigrad.trace", "minigrad.printing", "minigrad.cuda"},
     {"minigrad.ops.elementwise"},
     {"minigrad.ops.shape"},
     {"minigrad.ops.matrix", "minigrad.ops.reduce", "minigrad.ops.index", "minigrad.ops.create"},

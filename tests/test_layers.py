@@ -28,7 +28,7 @@ def test_cross_entropy_agrees_with_pytorch(shape, reduction, options):
         loss = functional.cross_entropy(x, lib.tensor(target), **kwargs)
         (dx,) = lib.autograd.grad((loss * loss).sum(), x, create_graph=True)
         (ddx,) = lib.autograd.grad((dx * dx).sum(), x)
-        results.append([loss.detach().numpy(), dx.detach().numpy(), ddx.numpy()])
+        results.append([loss.detach().cpu().numpy(), dx.detach().cpu().numpy(), ddx.cpu().numpy()])
     for theirs, ours in zip(*results, strict=True):
         assert ours.shape == theirs.shape
         assert np.allclose(ours, theirs, atol=1e-10, equal_nan=True)
@@ -48,7 +48,7 @@ def test_cross_entropy_is_one_node_and_safe_for_large_logits():
 @pytest.mark.parametrize(("target", "error"), [([0, 3], IndexError), ([0, -1], IndexError), ([0], RuntimeError)])
 def test_cross_entropy_refuses_what_does_not_fit(target, error):
     with pytest.raises(error, match="cross_entropy"):
-        F.cross_entropy(mg.zeros(2, 3), mg.tensor(target))
+        F.cross_entropy(mg.zeros(2, 3), mg.tensor(target)).item()  # where a device is waited for, if not before
 
 
 def test_embedding_gradients_add_up_for_repeated_ids():
@@ -57,8 +57,8 @@ def test_embedding_gradients_add_up_for_repeated_ids():
     out = table(mg.tensor([[1, 1, 0], [3, 1, 0]]))
     (out * mg.arange(3).reshape(1, 3, 1)).sum().backward()
     assert table.weight.grad.tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
-    with pytest.raises(IndexError, match="rows 0 to 3, got ids from 1 to 4"):
-        table(mg.tensor([1, 4]))
+    with pytest.raises(IndexError, match=r"embedding: ids must lie in \[0, 3\]"):
+        table(mg.tensor([1, 4])).tolist()
     with pytest.raises(RuntimeError, match="integers"):
         table(mg.ones(2))
 
@@ -79,9 +79,9 @@ def test_linear_takes_any_number_of_axes(shape):
     y = layer(x)
     assert y.shape == (*shape[:-1], 2)
     (y * y).sum().backward()
-    again = (x.detach().numpy() @ layer.weight.detach().numpy().T + layer.bias.detach().numpy())
-    assert np.allclose(y.detach().numpy(), again)
-    assert np.allclose(x.grad.numpy(), 2 * again @ layer.weight.detach().numpy())
+    again = (x.detach().cpu().numpy() @ layer.weight.detach().cpu().numpy().T + layer.bias.detach().cpu().numpy())
+    assert np.allclose(y.detach().cpu().numpy(), again)
+    assert np.allclose(x.grad.cpu().numpy(), 2 * again @ layer.weight.detach().cpu().numpy())
 
 
 def test_dropout_scales_what_it_keeps_and_repeats_with_the_seed():

@@ -41,9 +41,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if device is None:
             device = data.device  # type: ignore[attr-defined]
         data = _of(data.array).to_host(data.array)
-    elif data.__class__ in backend.ARRAYS and device is None:
+    elif data.__class__ in backend.ARRAYS and not isinstance(data, np.ndarray):
         source = backend.of(data)
-        device, data = source.device_of(data), source.to_host(data)
+        device, data = source.device_of(data) if device is None else device, source.to_host(data)
     elif isinstance(data, (list, tuple, range)):
         data = _host_lists(data)
     array = np.array(data)
@@ -88,7 +88,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where nothing has to change."""
     if isinstance(data, Variable):
         return data.to(device=device, dtype=dtype)  # type: ignore[attr-defined]
-    if isinstance(data, np.ndarray) and (dtype is None or types.numpy_dtype(dtype) == data.dtype) and device is None:
+    stays = (backend.current_device() if device is None else types.device(device)).type == "cpu"
+    if isinstance(data, np.ndarray) and (dtype is None or types.numpy_dtype(dtype) == data.dtype) and stays:
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
 
@@ -107,7 +108,10 @@ def _filled(value: Any, size: tuple[Any, ...], dtype: Any, device: Any, requires
     if any(each < 0 for each in shape):
         raise RuntimeError(f"sizes must not be negative, got {shape}")
     kind = types.default_dtype().numpy if dtype is None else types.numpy_dtype(dtype)
-    return finish(np.full(shape, value, kind), None, where, requires_grad)
+    xp = backend.on(where)
+    with xp.at(where.index):
+        made = wrap(xp.full(shape, value, kind))
+    return made.requires_grad_() if requires_grad else made
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -172,7 +176,11 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     if dtype is None:
         dtype = np.int64 if all(isinstance(each, (int, np.integer)) for each in (start, end, step)) else types.default_dtype()
     count = math.ceil((end - start) / step)
-    return finish(np.arange(count) * step + start, dtype, device, requires_grad)
+    where = backend.current_device() if device is None else types.device(device)
+    xp = backend.on(where)
+    with xp.at(where.index):
+        made = wrap((xp.arange(count) * step + start).astype(types.numpy_dtype(dtype)))
+    return made.requires_grad_() if requires_grad else made
 
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

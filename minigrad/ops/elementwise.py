@@ -87,7 +87,7 @@ def as_variable(given: Any, like: Any) -> Any:
     if isinstance(given, Variable):
         return given
     if isinstance(given, np.generic):
-        return wrap(_of(like.array).from_host(np.asarray(given)))
+        return wrap(_of(like.array).full((), given, given.dtype))
     if given.__class__ in backend.ARRAYS:
         return wrap(given)
     raise TypeError(f"expected a tensor, a number or an array, got {type(given).__name__}")
@@ -209,8 +209,8 @@ def pow(a: Any, b: Any) -> Tensor:
 
 def _integer_power(x: Any, y: Any) -> Any:
     """xʸ of integers: 0 for negative y, where it would be a fraction, except that 1 and -1 have powers of all kinds."""
-    xp = _of(y)
-    return xp.where(y < 0, (x == 1) + (x == -1) * (1 - 2 * (y % 2)), x ** xp.maximum(y, 0)).astype(np.result_type(x, y))
+    xp, dtype = _of(y), np.result_type(x if x.__class__ in _PLAIN else x.dtype, y.dtype)
+    return xp.where(y < 0, (x == 1) + (x == -1) * (1 - 2 * (y % 2)), x ** xp.maximum(y, 0)).astype(dtype)
 
 
 def _pow_base(xp: Any, dy: Any, a: Any, b: Any) -> Any:
@@ -465,6 +465,7 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
         kind = max((kinds[a.__class__], kinds[b.__class__]), key=lambda kind: _KINDS[kind.kind])
         return wrap(_of(holds).where(holds, a, b).astype(kind))
     x, y = promote(a, b)
+    _require_same_device(holds, x if y.__class__ in _PLAIN else y)
     rule = (lambda xp, dy, holds: xp.where(holds, dy, 0.0), lambda xp, dy, holds: xp.where(holds, 0.0, dy))
     try:
         value = _of(holds).where(holds, x, y)
@@ -586,6 +587,7 @@ def isclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan:
     x, y = (each.array for each in _tensors("isclose", a, b))
     if x.dtype != y.dtype:
         raise RuntimeError(f"isclose needs two tensors of one dtype, got {a.dtype} and {b.dtype}")
+    _require_same_device(x, y)
     return wrap(_both(lambda x, y: _of(x).isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan), x, y))
 
 
@@ -596,6 +598,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan
 
 def equal(a: Any, b: Any) -> bool:
     """Whether two tensors have the same shape and the same elements"""
+    _require_same_device(a.array, b.array)
     return a.array.shape == b.array.shape and bool((a.array == b.array).all())
 
 
@@ -646,9 +649,13 @@ def _refuse_fraction(alpha: float, x: Any) -> None:
 
 
 def _refuse_zero(x: Any, y: Any) -> None:
-    """RuntimeError where integers on the host would be divided by 0; floating point gives infinities and NaN."""
-    if _kind_of(x) != "f" and _kind_of(y) != "f" and isinstance(y, (int, np.ndarray)) and np.size(x) and not np.all(y):
-        raise RuntimeError("ZeroDivisionError: integers cannot be divided by 0; use x.float()")
+    """RuntimeError where integers would be divided by 0; floating point gives infinities and NaN."""
+    if _kind_of(x) != "f" and _kind_of(y) != "f" and (x.__class__ in _PLAIN or x.size):
+        error = RuntimeError("ZeroDivisionError: integers cannot be divided by 0; use x.float()")
+        if y.__class__ not in _PLAIN:
+            _of(y).refuse_where(y == 0, error)
+        elif not y:
+            raise error
 
 
 def _floating(x: Any) -> Any:

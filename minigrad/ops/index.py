@@ -76,14 +76,14 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
-    _require_fitting_masks(x, full)
+    full = _fitting(x, full)
     # A bool without axes makes an axis of size 1, and chooses that one entry or none.
     sizes = [max(_covers(each), 1) for each in full]
     plain = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
     chosen: list[Any] = []
     for each in full:
         if _is_array(each):
-            chosen.append(each if each.ndim else _of(each).zeros(int(each), np.int64))
+            chosen.append(each if each.ndim else _of(x.array).zeros(int(each), np.int64))
         elif each.__class__ is not int:
             chosen.append(slice(None))
     while chosen and chosen[-1].__class__ is slice:
@@ -97,13 +97,18 @@ def _is_nested(index: Any) -> bool:
     return isinstance(index, list) and any([each is None or each is ... or isinstance(each, (list, tuple, slice)) for each in index])
 
 
-def _require_fitting_masks(x: Any, full: Sequence[Any]) -> None:
-    """IndexError where a mask differs in shape from the axes it covers; NumPy does not look where there are no elements."""
-    axis, shape = 0, x.array.shape
+def _fitting(x: Any, full: Sequence[Any]) -> list[Any]:
+    """The parts, if masks have the shape of the axes they cover, and ids lie within theirs; else an IndexError."""
+    axis, shape, fitting = 0, x.array.shape, []
     for each in full:
-        if _is_array(each) and each.dtype == bool and each.shape != shape[axis : axis + each.ndim]:
+        covered = 0 if each is None else _covers(each)
+        if _is_array(each) and each.dtype != bool:
+            each = _of(each).in_range(each, -shape[axis], shape[axis] - 1, f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
+        elif _is_array(each) and each.shape != shape[axis : axis + each.ndim]:
             raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
-        axis += 0 if each is None else _covers(each)
+        fitting.append(each)
+        axis += covered
+    return fitting
 
 
 def _beside_arrays(part: Any) -> Any:
@@ -129,8 +134,8 @@ def _as_index(x: Any, part: Any) -> Any:
     if isinstance(part, (list, tuple, range)):
         part = np.asarray([each.array.item() if isinstance(each, Variable) else each for each in part])
         part = part.astype(np.int64) if part.size == 0 else part
-    if isinstance(part, np.generic | np.ndarray) and not isinstance(x.array, np.ndarray):
-        part = _of(x.array).from_host(np.asarray(part))
+    if isinstance(part, np.ndarray) and not isinstance(x.array, np.ndarray):
+        part = _of(x.array).from_host(part)
     if _is_array(part) and part.dtype.kind in "biu":
         _require_same_device(x.array, part)
         return int(part) if part.ndim == 0 and part.dtype != bool else part
@@ -177,7 +182,8 @@ def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     if any(size > limit and each != axis for each, (size, limit) in enumerate(zip(ids.shape, x.array.shape, strict=True))):
         larger = f"an index of shape {tuple(index.shape)} is larger than the tensor's {tuple(x.shape)}"
         raise RuntimeError(f"{name} along dim {dim}: {larger} elsewhere")
-    _require_in_range(ids, x.array.shape[axis] if x.array.ndim else 1, name, RuntimeError)
+    _require_same_device(x.array, ids)
+    ids = _of(ids).in_range(ids, 0, (x.array.shape[axis] if x.array.ndim else 1) - 1, f"{name}: ids", RuntimeError)
     if ids.ndim == 0:
         return ()
     xp = _of(ids)
@@ -186,16 +192,11 @@ def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     return tuple([ids if each == axis else other for each, other in enumerate(others)])
 
 
-def _require_in_range(ids: Any, size: int, name: str, error: type[Exception] = IndexError, negative: bool = False) -> None:
-    """Ids outside the axis they index are an error at once where they lie on the host."""
-    if isinstance(ids, np.ndarray) and ids.size and not (-size * negative <= ids.min() and ids.max() < size):
-        raise error(f"{name}: ids must lie in [0, {size - 1}], got ids from {ids.min()} to {ids.max()}")
-
-
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
     """`gather` with the axes other than `dim` broadcast; without `dim`, of the flattened tensor"""
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
+    _require_same_device(input.array, indices.array)
     axis = axis_of(input, dim)
     xp = _of(input.array)
     one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])
@@ -213,8 +214,9 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
             f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
         )
-    _require_in_range(index.array, input.array.shape[axis], "index_select")
-    return _chosen(input, (*(slice(None),) * axis, index.array.reshape(-1)))
+    _require_same_device(input.array, index.array)
+    ids = _of(index.array).in_range(index.array, 0, input.array.shape[axis] - 1, "index_select: ids")
+    return _chosen(input, (*(slice(None),) * axis, ids.reshape(-1)))
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float | None = None, reduce: str | None = None) -> Tensor:
@@ -231,7 +233,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     src = value if src is None else src
     place, taken = _source_of(input, dim, index, src, "scatter")
     result = input.array.copy()
-    result[place] = taken.array if isinstance(taken, Variable) else taken
+    _of(result).put(result, place, taken.array if isinstance(taken, Variable) else taken)
     rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
     return record("scatter", result, (input, taken), rule)
 
@@ -240,10 +242,10 @@ def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
     """dy with zeros at `place`."""
     if isinstance(dy, Variable):
         untouched = _of(dy.array).ones(dy.array.shape, dy.array.dtype)
-        untouched[place] = 0
+        _of(dy.array).put(untouched, place, 0)
         return dy * wrap(untouched)
     result = xp.array(dy)
-    result[place] = 0
+    xp.put(result, place, 0)
     return result
 
 
@@ -264,6 +266,7 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
     place = _places(x, dim, index, name)
     if not isinstance(src, Variable):
         return place, src
+    _require_same_device(x.array, src.array)
     if src.array.dtype != x.array.dtype:
         raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
@@ -280,7 +283,9 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     if source.array.shape != (*shape[:axis], ids.size, *shape[axis + 1 :]):
         sizes = f"{ids.size} ids and a source of {tuple(source.shape)}"
         raise RuntimeError(f"index_add along dim {dim} of shape {tuple(shape)}: {sizes} differ")
-    _require_in_range(index.array, input.array.shape[axis], "index_add")
+    _require_same_device(input.array, index.array)
+    _require_same_device(input.array, source.array)
+    ids = _of(ids).in_range(ids, 0, shape[axis] - 1, "index_add: ids")
     if source.array.dtype != input.array.dtype:
         raise RuntimeError(f"index_add needs source and tensor of one dtype, got {source.dtype} and {input.dtype}")
     place = (*(slice(None),) * axis, ids)
@@ -294,9 +299,11 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     """y = `value`, a number or a tensor without axes, where the mask holds, else x        dx = dy, 0 where it holds"""
-    _require_mask(mask)
+    _require_mask(input, mask)
     if isinstance(value, Variable) and value.array.ndim:
         raise RuntimeError(f"masked_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
+    if isinstance(value, Variable):
+        _require_same_device(input.array, value.array)
     try:
         fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
     except (OverflowError, ValueError):
@@ -308,12 +315,13 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
 
 def masked_select(input: Any, mask: Any) -> Tensor:
     """y = the elements of x where the mask holds, in order, as a vector"""
-    _require_mask(mask)
+    _require_mask(input, mask)
     shape = _both(lambda x, mask: np.broadcast_shapes(x.shape, mask.shape), input.array, mask.array)
     return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]
 
 
-def _require_mask(mask: Any) -> None:
+def _require_mask(x: Any, mask: Any) -> None:
+    _require_same_device(x.array, mask.array)
     if mask.array.dtype != bool:
         raise RuntimeError(f"a mask holds bools, got {mask.dtype}; make one by comparing: mask != 0")
 
@@ -389,6 +397,6 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         if ids.size == 0:
             raise RuntimeError("one_hot cannot tell the number of classes from no ids; give num_classes")
         num_classes = int(ids.max()) + 1
-    _require_in_range(ids, num_classes, "one_hot", RuntimeError)
+    ids = _of(ids).in_range(ids, 0, num_classes - 1, "one_hot: ids", RuntimeError)
     return wrap((ids[..., None] == _of(ids).arange(num_classes)).astype(np.int64))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, wrap
-from .elementwise import _of, as_variable
+from .elementwise import _of, _require_same_device, as_variable
 from .index import _zeroed, getitem, split_index
 
 if TYPE_CHECKING:
@@ -168,8 +168,10 @@ def _put(array: Any, place: Any, value: Any) -> None:
             f"several elements of a tensor of shape {tuple(array.shape)} lie in one place in memory (expand() makes such), or it shows "
             "memory that must not change: it cannot be changed in place. Use the out-of-place form, or change a clone() of it"
         )
+    if isinstance(value, Variable):
+        _require_same_device(array, given)
     try:
-        array[place] = given
+        _of(array).put(array, place, given)
     except (TypeError, ValueError) as problem:
         raise RuntimeError(
             f"a value of shape {getattr(given, 'shape', ())} does not fit the place of shape {array[place].shape} it is assigned to"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..tape import record
-from .elementwise import _mismatch, _of, promote, wants
+from ..tape import Variable, record, wrap
+from .elementwise import _mismatch, _of, _require_same_device, promote, wants
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -183,6 +183,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         operands = tuple(operands[0])
     inputs, output = _einsum_letters(equation.replace(" ", ""), operands)
     arrays = [operand.array for operand in operands]
+    for each in arrays[1:]:
+        _require_same_device(arrays[0], each)
     explicit = f"{','.join(inputs)}->{output}"
     value = _of(arrays[0]).einsum(explicit, *arrays)
     rules = tuple([_einsum_rule(position, inputs, output) for position in range(len(operands))])
@@ -238,11 +240,17 @@ def _onto_diagonal(xp: Any, dx: Any, axes: str, distinct: str, sizes: dict[str, 
     dx = xp.permute_dims(dx, tuple([distinct.index(letter) for letter in order])).reshape(tuple(shape))
     for place, letter in enumerate(axes):
         if last[letter] != place:
-            size, ndim = sizes[letter], len(axes)
-            row = xp.arange(size, dtype=dx.dtype).reshape(tuple([size if axis == place else 1 for axis in range(ndim)]))
-            column = xp.arange(size, dtype=dx.dtype).reshape(tuple([size if axis == last[letter] else 1 for axis in range(ndim)]))
-            dx = dx * (row == column)
+            dx = dx * _agreement(dx, sizes[letter], place, last[letter], len(axes))
     return dx
+
+
+def _agreement(like: Any, size: int, one: int, other: int, ndim: int) -> Any:
+    """1 where the indices of two axes of one size agree, else 0, where `like` lies; the remaining axes have size 1."""
+    array = like.array if isinstance(like, Variable) else like
+    count = _of(array).arange(size)
+    row, column = (count.reshape(tuple([size if axis == along else 1 for axis in range(ndim)])) for along in (one, other))
+    same = (row == column).astype(array.dtype)
+    return wrap(same) if isinstance(like, Variable) else same
 
 
 def tensordot(a: Any, b: Any, dims: int = 2) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import types
 from ..tape import Variable, record, wrap
-from .elementwise import _floating, _of, _quiet
+from .elementwise import _floating, _of, _quiet, _require_same_device
 from .shape import axes_of, axis_of
 
 if TYPE_CHECKING:
@@ -420,4 +420,6 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
         raise RuntimeError(f"bincount is for a vector of integers, got shape {tuple(x.shape)} of {x.dtype}")
     if x.array.size and int(x.array.min()) < 0:
         raise RuntimeError("bincount counts no negative numbers")
+    if weights is not None:
+        _require_same_device(x.array, weights.array)
     return wrap(_of(x.array).bincount(x.array, None if weights is None else weights.array, minlength))
