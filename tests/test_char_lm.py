@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.host_only("runs a program of its own")
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, "-W", "error", str(ROOT / "examples" / "char_lm.py")]
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # products this small only wait for threads

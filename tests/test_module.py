@@ -148,5 +148,5 @@ def test_state_dicts_pass_to_and_from_pytorch():
     theirs, ours = torch.nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2), nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2)
     assert str(ours.load_state_dict(theirs.state_dict())) == "<All keys matched successfully>"
     x = np.random.default_rng(0).standard_normal((5, 2, 3)).astype("float32")
-    assert np.allclose(ours(mg.tensor(x))[0].detach().numpy(), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-6)
-    theirs.load_state_dict({name: torch.tensor(value.numpy()) for name, value in ours.state_dict().items()})
+    assert np.allclose(ours(mg.tensor(x))[0].detach().cpu().numpy(), theirs(torch.tensor(x))[0].detach().cpu().numpy(), atol=1e-6)
+    theirs.load_state_dict({name: torch.tensor(value.cpu().numpy()) for name, value in ours.state_dict().items()})

@@ -46,7 +46,7 @@ def ours(gradient):
 
 
 def values(params):
-    return [each.detach().numpy().copy() for each in params]
+    return [each.detach().cpu().numpy().copy() for each in params]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def torch():
 def twins(torch, name, options, groups=False):
     """The same optimiser on the same parameters, ours and PyTorch's."""
     mine = leaves()
-    theirs = [torch.tensor(each.detach().numpy(), requires_grad=True) for each in mine]
+    theirs = [torch.tensor(each.detach().cpu().numpy(), requires_grad=True) for each in mine]
     pair = []
     for library, params in ((optim, mine), (torch.optim, theirs)):
         split = [{"params": params[:2]}, {"params": params[2:], "lr": 0.03, "weight_decay": 0.05}] if groups else params
@@ -109,14 +109,14 @@ def test_three_steps_on_a_fixed_vector(name, options, expected):
         optimizer.zero_grad()
         (p * p * minigrad.tensor([1.0, 2.0, 0.0], dtype="float64")).sum().backward()
         optimizer.step()
-    np.testing.assert_allclose(p.detach().numpy(), expected, atol=1e-9)
+    np.testing.assert_allclose(p.detach().cpu().numpy(), expected, atol=1e-9)
 
 
 def test_a_transposed_parameter_is_changed_too():
     p = minigrad.from_numpy(np.arange(6.0).reshape(2, 3).T).requires_grad_()
     p.grad = minigrad.ones_like(p)
     optim.SGD([p], lr=1.0).step()
-    np.testing.assert_array_equal(p.detach().numpy(), np.arange(6.0).reshape(2, 3).T - 1)
+    np.testing.assert_array_equal(p.detach().cpu().numpy(), np.arange(6.0).reshape(2, 3).T - 1)
 
 
 # ----------------------------------------------------------------------------------------------- what a step leaves alone
@@ -264,7 +264,7 @@ def test_state_goes_to_pytorch_and_back(torch, name, options):
     back = reference.state_dict()
     as_torch = optimizer.state_dict()
     for number, state in as_torch["state"].items():
-        tensors = {key: torch.tensor(value.numpy()) for key, value in state.items() if key != "step"}
+        tensors = {key: torch.tensor(value.cpu().numpy()) for key, value in state.items() if key != "step"}
         as_torch["state"][number] = {**state, **tensors}
     optimizer.load_state_dict(back)
     reference.load_state_dict(as_torch)
@@ -322,7 +322,7 @@ def test_names_are_kept():
 @pytest.mark.parametrize("max_norm", [1e-2, 1e6])
 def test_clipping_agrees_with_pytorch(torch, norm_type, max_norm):
     mine = leaves()
-    theirs = [torch.tensor(each.detach().numpy(), requires_grad=True) for each in mine]
+    theirs = [torch.tensor(each.detach().cpu().numpy(), requires_grad=True) for each in mine]
     give_gradients(3, (mine, ours), (theirs, torch.tensor))
     got = clip_grad_norm_(mine, max_norm, norm_type)
     expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
@@ -330,7 +330,7 @@ def test_clipping_agrees_with_pytorch(torch, norm_type, max_norm):
     for p, q in zip(mine, theirs, strict=True):
         assert (p.grad is None) == (q.grad is None)
         if p.grad is not None:
-            np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-12)
+            np.testing.assert_allclose(p.grad.cpu().numpy(), q.grad.cpu().numpy(), rtol=1e-12)
 
 
 def test_clipping_by_value_and_by_a_known_norm():
@@ -348,7 +348,7 @@ def test_half_precision_norms_do_not_overflow():
     p = minigrad.zeros(4, dtype="float16", requires_grad=True)
     p.grad = minigrad.full((4,), 1000.0, dtype="float16")
     assert clip_grad_norm_(p, 1.0).item() == 2000.0
-    np.testing.assert_allclose(p.grad.numpy(), 0.5, rtol=1e-2)
+    np.testing.assert_allclose(p.grad.cpu().numpy(), 0.5, rtol=1e-2)
 
 
 def test_gradients_that_are_not_finite():

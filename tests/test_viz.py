@@ -136,10 +136,10 @@ def test_the_tape_is_left_as_it_was():
     loss, params = lstm(3)
     viz.graph(loss, params).to_svg()
     loss.backward()
-    before = {name: tensor.grad.numpy().copy() for name, tensor in params.items()}
+    before = {name: tensor.grad.cpu().numpy().copy() for name, tensor in params.items()}
     again, fresh = lstm(3)
     again.backward()
-    assert all((before[name] == fresh[name].grad.numpy()).all() for name in fresh)
+    assert all((before[name] == fresh[name].grad.cpu().numpy()).all() for name in fresh)
 
 
 # ----------------------------------------------------------------------------------------------------------- layout

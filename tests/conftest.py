@@ -1,0 +1,41 @@
+"""Which device the tests run on: MINIGRAD_DEVICE=cpu (the default), strict (see strict.py) or cuda, where there is a GPU.
+
+Doctests run on the CPU only, where what they print does not name the device, and so do tests marked `host_only`, which
+the device makes no difference to; the mark says why.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import minigrad
+
+sys.path.insert(0, str(Path(__file__).parent))
+import strict
+
+collect_ignore = ["bench", "record_cupy.py"]  # measured by `./run bench`; a program
+DEVICE = os.environ.get("MINIGRAD_DEVICE") or "cpu"
+strict.register()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "host_only(reason): about NumPy arrays or the host itself; runs on the CPU only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if DEVICE == "cpu":
+        return
+    once = [isinstance(item, pytest.DoctestItem) or item.get_closest_marker("host_only") is not None for item in items]
+    config.hook.pytest_deselected(items=[item for item, each in zip(items, once, strict=True) if each])
+    items[:] = [item for item, each in zip(items, once, strict=True) if not each]
+
+
+@pytest.fixture(autouse=True)
+def _default_device() -> Iterator[None]:
+    """Every test starts and ends with the device it was asked for."""
+    minigrad.set_default_device(DEVICE)
+    yield
+    minigrad.set_default_device(DEVICE)
