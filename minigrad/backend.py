@@ -197,6 +197,10 @@ class Backend:
                 raise error(f"{what} must lie in [{low}, {high}], got {ids[bad].flat[0]}")
         return ids
 
+    def in_axis(self, ids: Array, size: int, what: str) -> Array:
+        """`ids`, safe to index an axis of `size` with, counted from either end; NumPy itself looks at them while it indexes."""
+        return ids
+
     def refuse_where(self, bad: Array, error: Exception) -> None:
         """Raise `error` if `bad` holds anywhere: on the CPU at once, on a device with the next call that waits anyway."""
         if bad.any():
@@ -383,6 +387,9 @@ class CudaBackend(Backend):
         where = f"and one used on {self.device_type!r} since its last wait did not"
         self.refuse_where(bad, error(f"{what} must lie in [{low}, {high}], {where}"))
         return ids.clip(low, high)
+
+    def in_axis(self, ids: Array, size: int, what: str) -> Array:
+        return self.in_range(ids, -size, size - 1, what)
 
     def refuse_where(self, bad: Array, error: Exception) -> None:
         found, key = bad.any(), (type(error), str(error), bad.device.id)

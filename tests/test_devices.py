@@ -318,6 +318,7 @@ def test_ids_out_of_range_are_told_by_the_next_call_that_waits(name, waits):
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
 def test_on_the_cpu_they_are_told_at_once(name):
     call, error, message = OUT_OF_RANGE[name]
+    message = "out of bounds for axis" if name in ("getitem", "setitem") else message  # NumPy's words
     with mg.device("cpu"), pytest.raises(error, match=message):
         call()
 

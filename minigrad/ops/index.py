@@ -98,12 +98,15 @@ def _is_nested(index: Any) -> bool:
 
 
 def _fitting(x: Any, full: Sequence[Any]) -> list[Any]:
-    """The parts, if masks have the shape of the axes they cover, and ids lie within theirs; else an IndexError."""
+    """The parts, safe to index with; IndexError where a mask has not the shape of the axes it covers, or ids lie outside theirs.
+
+    NumPy does not look at masks where there are no elements, a device not at ids.
+    """
     axis, shape, fitting = 0, x.array.shape, []
     for each in full:
         covered = 0 if each is None else _covers(each)
         if _is_array(each) and each.dtype != bool:
-            each = _of(each).in_range(each, -shape[axis], shape[axis] - 1, f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
+            each = _of(each).in_axis(each, shape[axis], f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
         elif _is_array(each) and each.shape != shape[axis : axis + each.ndim]:
             raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
         fitting.append(each)
