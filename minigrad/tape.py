@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NUMBER", "Branch", "Leaf", "Node", "Phase", "RemovableHandle", "Source", "Variable", "View", "branch_of", "check_usable",
-    "keep_retaining", "keep_with_aliases", "kept_as_tensor", "make_node", "note_change", "numbers_on_path", "parents_of", "record",
-    "record_several", "record_view", "refresh", "show_memory_of", "tell_made", "version_of", "walk", "wrap",
+    "gradients_within", "keep_retaining", "keep_with_aliases", "kept_as_tensor", "make_node", "nodes_since", "note_change",
+    "numbers_on_path", "parents_of", "position", "record", "record_several", "record_view", "refresh", "show_memory_of", "tell_made",
+    "version_of", "walk", "wrap",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
@@ -230,6 +231,11 @@ class _Above:
 
     Tensor: Any = Variable
     ops: Any = None
+
+
+def position() -> int:
+    """A number on the tape: nodes made before have smaller ones, nodes made after larger."""
+    return _next_number()
 
 
 def wrap(array: Any) -> Tensor:
@@ -524,6 +530,8 @@ def walk(
             dy, is_sum = _run_hooks(node, dy, create_graph), False  # a hook may have kept it
         if found is not None and node.number in found:
             found[node.number] = dy
+            if on_path is not None and not any([parent.number in on_path for parent in node.parents]):
+                continue  # the way ends here: what this node kept stays for others
         rule = node.rule
         if rule is None:
             if isinstance(node, Branch):
@@ -746,3 +754,26 @@ def numbers_on_path(roots: Iterable[Node], targets: set[int]) -> set[int]:
         if number in targets or any(parent.number in on_path for parent in reached[number].parents):
             on_path.add(number)
     return on_path
+
+
+def nodes_since(start: int, tensors: Iterable[Variable]) -> list[Node]:
+    """The nodes made after position `start` that the tensors were computed through."""
+    found: dict[int, Node] = {}
+    waiting = [tensor.node for tensor in tensors]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Node) and node.number > start and node.number not in found:
+            found[node.number] = node
+            waiting.extend(parent for parent in node.parents if isinstance(parent, Node))
+    return list(found.values())
+
+
+def gradients_within(
+    outputs: Sequence[Variable], gradients: Sequence[Any], inside: Iterable[Node], inputs: Iterable[Node], create_graph: bool
+) -> dict[int, Any]:
+    """The gradients that reach the nodes `inputs` from these outputs through the nodes `inside` only, by number."""
+    found: dict[int, Any] = {node.number: None for node in inputs}
+    roots = [(output.node, gradient) for output, gradient in zip(outputs, gradients)]
+    with set_recording(create_graph):
+        walk(roots, create_graph, create_graph, {node.number for node in inside} | set(found), found)  # type: ignore[arg-type]
+    return found
