@@ -141,7 +141,7 @@ def explain(seed: int) -> str:
     mg.manual_seed(seed)
     letters = Vocabulary("tape")
     model = CharLM(len(letters), embedding=2, hidden=3, layers=1)
-    with mg.trace(values=True):
+    with mg.trace(values=True), nn.path("stepwise"):  # every step on the tape
         loss = tiny_step(model, letters.encode("tap")[:, None], "cpu")
         loss.backward()
     return mg.viz.explain(loss, params=model.named_parameters())
@@ -161,7 +161,8 @@ def write_samples(model: CharLM, letters: Vocabulary, options: argparse.Namespac
 def write_graph(model: CharLM, numbers: np.ndarray, options: argparse.Namespace) -> None:
     """Draw what back-propagation walks through in a window of 6 steps and 2 streams."""
     path = Path(options.out) / "graph.svg"
-    loss = tiny_step(model, numbers[:14].reshape(2, 7).T, options.device)  # (7, B): 6 steps and what follows the last
+    with nn.path("stepwise"):  # every step on the tape
+        loss = tiny_step(model, numbers[:14].reshape(2, 7).T, options.device)  # (7, B): 6 steps and what follows the last
     mg.viz.graph(loss, params=model.named_parameters(), max_steps=6).save(str(path))
     print(f"computation graph  {path}")
 

@@ -10,7 +10,7 @@ import minigrad_nn as nn
 
 def main(path: str) -> None:
     """Run one window after another, as truncated training does, and draw the second."""
-    lstm, scores = nn.LSTM(8, 16), nn.Linear(16, 5)
+    lstm, scores = nn.LSTM(8, 16, path="stepwise"), nn.Linear(16, 5)
     x, y = mg.randn(3, 2, 8), mg.randint(5, (6,))  # (T, B, I), (T*B,)
     _, state = lstm(x)
     state = tuple(each.detach() for each in state)  # the state goes on, the gradient does not

@@ -36,7 +36,8 @@ def test_names_come_in_the_order_of_registration():
 
 
 def test_a_module_called_opens_its_own_scope():
-    loss = Model()(mg.tensor([[1], [2]])).sum()
+    with nn.path("stepwise"):
+        loss = Model()(mg.tensor([[1], [2]])).sum()
     scopes, waiting = set(), [loss.grad_fn]
     while waiting:
         node = waiting.pop()

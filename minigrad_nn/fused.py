@@ -1,0 +1,82 @@
+"""A kernel on the tape: one node for a whole sequence, in one direction of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad import Tensor, ops
+from minigrad.ops.elementwise import wants
+from minigrad.state import set_recording, state
+from minigrad.tape import gradients_within, nodes_since, position, record_several, wrap
+
+from .kernels.steps import Steps
+
+__all__ = ["Fused", "fused"]
+
+Again = Callable[[Tensor, list[Any], list[Any]], tuple[Tensor, Sequence[Tensor], Any]]  # output, last states, cells or None
+
+
+class Fused:
+    """What `fused` gives: the output of all steps, the last states, and what the kernel saved, for those who look.
+
+    output (N, R), last states (B, R) and (B, H), cells (N, H) or None; gates() a dict of (N, H)
+    """
+
+    def __init__(self, output: Tensor, last: list[Tensor], cells: Tensor | None, saved: Any) -> None:
+        self.output, self.last, self.cells, self._saved = output, last, cells, saved
+
+    def gates(self) -> dict[str, Tensor]:
+        """The gates at every step, as values without gradients."""
+        return {name: wrap(array) for name, array in self._saved.gates().items()}
+
+
+def fused(
+    kernel: Any,
+    options: dict[str, Any],
+    data: Tensor,
+    sizes: Sequence[int],
+    reverse: bool,
+    states: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+    again: Again,
+    look: bool = False,
+) -> Fused:
+    """One layer in one direction over a whole sequence, by a kernel, a module of `minigrad_nn.kernels`, with its options.
+
+    `again(data, states, weights)` computes the same on the tape, step by step. With `create_graph=True` gradients must
+    be differentiable themselves, and then the node's rule is to compute the layer again in that way. `look` makes the
+    kernel save its gates although no gradient may be wanted, and gives cell states as an output of their own.
+
+    Shapes: data (N, I) with N = sum of sizes, states (B, R) and (B, H), or None for zeros
+    """
+    given = (data, *states, *weights)
+    names = [name for name, each in zip(kernel.NAMES, given) if wants(each)]
+    count = 1 + len(states)
+    keep = look or (state.recording and bool(names))
+    x, *arrays = [None if each is None else each.array for each in given]
+    *values, saved = kernel.forward(x, Steps(sizes, reverse), *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
+    looked = [*values, saved.cells()] if look and count == 3 else values
+
+    def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:
+        if xp is ops:
+            return _again(again, (x, *others), count, dys)
+        padded = dys if len(dys) > count or count < 3 else [*dys, None]  # the LSTM's last is the gradient of its cells
+        found = kernel.backward(saved, x, y, others[0], others[count - 1 :], *padded, names)
+        return [found.get(name) for name in kernel.NAMES]
+
+    tensors = record_several(kernel.__name__.rpartition(".")[2], looked, given, rule, (values[0], saved, *given))
+    return Fused(tensors[0], tensors[1:count], tensors[count] if len(tensors) > count else None, saved)
+
+
+def _again(again: Again, given: Sequence[Any], count: int, dys: list[Any]) -> list[Any]:
+    """Gradients that can be differentiated themselves, of the same layer computed step by step."""
+    start = position()
+    with set_recording(True):
+        output, last, cells = again(given[0], list(given[1:count]), list(given[count:]))
+    used = [(each, dy) for each, dy in zip((output, *last, cells), dys) if dy is not None]
+    outputs = [each for each, _ in used]
+    inputs = [getattr(each, "node", None) for each in given]
+    wanted = [node for node in inputs if node is not None]
+    found = gradients_within(outputs, [dy for _, dy in used], nodes_since(start, outputs), wanted, True)
+    return [None if node is None else found[node.number] for node in inputs]
