@@ -5,6 +5,8 @@ Source: https://docs.pytorch.org/docs/stable/nn.functional.html
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,11 @@ from minigrad.ops.elementwise import _require_same_device as require_same_device
 from minigrad.ops.index import one_hot, placed
 from minigrad.ops.matrix import linear
 from minigrad.random import Generator, stream_on
-from minigrad.tape import record, wrap
+from minigrad.tape import record, record_several, wrap
 
 __all__ = [
-    "cross_entropy", "dropout", "embedding", "gelu", "leaky_relu", "linear", "log_softmax", "mse_loss", "nll_loss", "one_hot",
-    "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "cross_entropy", "dropout", "embedding", "gelu", "layer_norm", "leaky_relu", "linear", "log_softmax", "mse_loss", "nll_loss",
+    "one_hot", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]  # fmt: skip
 
 
@@ -62,6 +64,80 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         return input
     kept = stream_on(input.device, generator).random(input.array.shape, dtype=np.float32) >= p
     return ops.mul(input, wrap(kept.astype(input.array.dtype) * (0.0 if p == 1 else 1 / (1 - p))))
+
+
+def layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """The input with mean 0 and deviation 1 over its last axes, whose sizes are `normalized_shape`, then scaled and shifted.
+
+    With n elements to a mean, μ(v) their mean of v, and s how much a row is scaled:
+
+        (1)  s = 1 / sqrt(μ((x - μ(x))²) + eps)
+        (2)  u = (x - μ(x)) * s                     (2')  dx = s * (du - μ(du) - u * μ(du * u)) - ds * s² * u / n
+        (3)  y = u * weight + bias                  (3')  du = dy * weight,  dweight = Σ dy * u,  dbias = Σ dy
+
+    One node, which keeps u and s but not x. Both are outputs of it that nobody sees: the rule is written in them, so
+    that a gradient of the gradient comes back through them, as `du` and as `ds`.
+
+    Shapes: input (*, normalized_shape), weight and bias of normalized_shape → input's
+    Raises: RuntimeError for shapes or dtypes that do not fit, TypeError for a normalized_shape that is no sequence
+    Source: Ba, Kiros & Hinton 2016; https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.layer_norm.html
+
+    >>> import minigrad
+    >>> layer_norm(minigrad.tensor([[1.0, 3.0], [5.0, 5.0]]), (2,))
+    tensor([[-1.0000,  1.0000],
+            [ 0.0000,  0.0000]])
+    """
+    axes = _normalized_axes(input, normalized_shape, weight, bias)
+    n = math.prod([input.array.shape[axis] for axis in axes]) or 1
+    x = input.array if input.array.itemsize > 2 else input.array.astype(np.float32)  # squares overflow in float16
+    with _quiet():
+        away = x - x.sum(axis=axes, keepdims=True) / n
+        s = 1 / backend.of(x).sqrt((away * away).sum(axis=axes, keepdims=True) / n + eps)  # (1)
+        u = away * s  # (2)
+    y = u if weight is None else u * weight.array
+    y = y if bias is None else y + bias.array  # (3)
+
+    def dx(xp: Any, dys: Any, u: Any, s: Any, weight: Any) -> Any:
+        dy, du, ds = dys
+        if dy is not None:
+            du = _sum_of_both(du, dy if weight is None else dy * weight)  # (3')
+        found = None if du is None else s * (du - _mean(du, axes, n) - u * _mean(du * u, axes, n))  # (2')
+        return found if ds is None else _sum_of_both(found, ds * s * s * u * (-1 / n))
+
+    given = [(input, dx), (weight, _LAYER_NORM_AFFINE[0]), (bias, _LAYER_NORM_AFFINE[1])]
+    inputs, rules = zip(*[each for each in given if each[0] is not None])
+    return record_several("layer_norm", (y.astype(input.array.dtype, copy=False), u, s), inputs, rules, (u, s, weight))[0]
+
+
+_LAYER_NORM_AFFINE = (lambda xp, dys, u, s, weight: None if dys[0] is None else dys[0] * u, lambda xp, dys, u, s, weight: dys[0])
+
+
+def _sum_of_both(one: Any, other: Any) -> Any:
+    """one + other, where one may be missing."""
+    return other if one is None else one + other
+
+
+def _mean(x: Any, axes: tuple[int, ...], n: int) -> Any:
+    return x.sum(axis=axes, keepdims=True) / n
+
+
+def _normalized_axes(input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None) -> tuple[int, ...]:
+    """The axes that `layer_norm` takes means over, after every check."""
+    if not isinstance(normalized_shape, Sequence):
+        raise TypeError(f"normalized_shape must be a tuple of sizes, got {type(normalized_shape).__name__} {normalized_shape!r}")
+    sizes, shape, dtype = tuple(normalized_shape), tuple(input.array.shape), input.array.dtype
+    if not sizes or shape[-len(sizes) :] != sizes:
+        raise RuntimeError(f"layer_norm needs an input whose last axes have the sizes {sizes}, one axis at least, got shape {shape}")
+    if dtype.kind != "f":
+        raise RuntimeError(f"layer_norm is for floating point, got {input.dtype}; use x.float()")
+    for name, each in (("weight", weight), ("bias", bias)):
+        if each is not None and tuple(each.array.shape) != sizes:
+            raise RuntimeError(f"layer_norm needs a {name} of the shape it normalizes, {sizes}, got {tuple(each.shape)}")
+        if each is not None and each.array.dtype != dtype and (dtype.itemsize, each.array.dtype) != (2, np.float32):
+            raise RuntimeError(f"layer_norm needs a {name} of the input's dtype {input.dtype}, got {each.dtype}")
+    return tuple(range(len(shape) - len(sizes), len(shape)))
 
 
 # ------------------------------------------------------------------------------------------------------------- losses

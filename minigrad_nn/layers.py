@@ -1,8 +1,9 @@
-"""Layers without memory: Linear, Embedding, Dropout, activations, losses as Modules."""
+"""Layers without memory: Linear, Embedding, Dropout, LayerNorm, activations, losses as Modules."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import minigrad
@@ -13,7 +14,7 @@ from . import init
 from .module import Module
 from .parameter import Parameter
 
-__all__ = ["CrossEntropyLoss", "Dropout", "Embedding", "Linear", "MSELoss", "NLLLoss", "ReLU", "Sigmoid", "Tanh"]
+__all__ = ["CrossEntropyLoss", "Dropout", "Embedding", "LayerNorm", "Linear", "MSELoss", "NLLLoss", "ReLU", "Sigmoid", "Tanh"]
 
 
 class Linear(Module):
@@ -113,6 +114,51 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+class LayerNorm(Module):
+    """`functional.layer_norm` with a weight, ones at first, and a bias, zeros at first; without both if not `elementwise_affine`.
+
+    Shapes: (*, normalized_shape) → the same; weight and bias of normalized_shape
+    Source: Ba, Kiros & Hinton 2016; https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
+
+    >>> LayerNorm(2)(minigrad.tensor([[1.0, 3.0]]))
+    tensor([[-1.0000,  1.0000]], grad_fn=<LayerNormBackward0>)
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        for name, present in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            made = Parameter(minigrad.empty(self.normalized_shape, device=device, dtype=dtype)) if present else None
+            self.register_parameter(name, made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(*, normalized_shape) → the same shape"""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
 
 
 class Tanh(Module):
