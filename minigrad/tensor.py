@@ -277,7 +277,7 @@ class Tensor(Variable):
         return self.array.item()
 
     def __index__(self) -> int:
-        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+        if self.array.dtype.kind not in "biu" or self.array.size != 1:
             raise TypeError(f"only a single integer can serve as an index, got shape {tuple(self.array.shape)} of {self.dtype}")
         return int(self.item())
 
@@ -341,6 +341,8 @@ class Tensor(Variable):
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype and on the device of another."""
+        if not isinstance(other, Tensor):
+            raise TypeError(f"type_as needs another tensor, got {type(other).__name__}; use to(dtype)")
         return self.to(other)
 
     def cpu(self) -> Tensor:
@@ -440,7 +442,6 @@ class Tensor(Variable):
     __neg__ = ops.neg
     __pos__ = ops.positive
     __abs__ = ops.abs
-    __invert__ = ops.bitwise_not
     __and__ = __rand__ = ops.bitwise_and
     __or__ = __ror__ = ops.bitwise_or
     __xor__ = __rxor__ = ops.bitwise_xor
@@ -453,6 +454,11 @@ class Tensor(Variable):
 
     def __ne__(self, other: object) -> Any:
         return ops.ne(self, other) if _comparable(other) else NotImplemented
+
+    def __invert__(self) -> Tensor:
+        if self.array.dtype.kind == "f":
+            raise TypeError(f"~ works on bools and integers, got {self.dtype}; compare first, as in ~(x > 0)")
+        return ops.bitwise_not(self)
 
     def __rsub__(self, other: Any) -> Tensor:
         return ops.sub(other, self)
@@ -470,7 +476,7 @@ class Tensor(Variable):
         return ops.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(ops.as_tensor(other), self)
+        return NotImplemented if isinstance(other, (float, int, np.generic)) else ops.matmul(ops.as_tensor(other), self)
 
     add, sub, mul, div, pow, neg = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg
     subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
@@ -517,12 +523,14 @@ class Tensor(Variable):
 
     copy_, fill_, zero_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_
     add_, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    floor_divide_, remainder_ = in_place(ops.floor_divide), in_place(ops.remainder)
     neg_, abs_, exp_, log_, sqrt_ = (in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
     tanh_, sigmoid_, relu_, clamp_ = (in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
     masked_fill_, scatter_, scatter_add_, index_add_ = (
         in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
     )
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
+    __ifloordiv__, __imod__ = floor_divide_, remainder_
     __iand__, __ior__, __ixor__ = (in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
 
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:

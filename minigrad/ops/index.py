@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import ARRAYS
 from ..tape import Variable, record, record_view, wrap
-from .elementwise import _both, _of, _require_same_device
+from .elementwise import _both, _of, _require_same_device, fitting, plain
 from .shape import axis_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def getitem(x: Any, index: Any) -> Tensor:
     >>> x[1].tolist(), x[:, -1].tolist(), x[x > 9].tolist(), x[[0, 2], [1, 1]].tolist()
     ([4, 5, 6, 7], [3, 7, 11], [10, 11], [1, 9])
     """
-    plain, chosen = split_index(x, index)
-    if plain is not None:
-        x = _plain(x, plain)
+    direct, chosen = split_index(x, index)
+    if direct is not None:
+        x = _plain(x, direct)
     return x if chosen is None else _chosen(x, chosen)
 
 
@@ -79,7 +79,7 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     _require_fitting_masks(x, full)
     # A bool without axes makes an axis of size 1, and chooses that one entry or none.
     sizes = [max(_covers(each), 1) for each in full]
-    plain = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
+    direct = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
     chosen: list[Any] = []
     for each in full:
         if _is_array(each):
@@ -88,8 +88,8 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
             chosen.append(slice(None))
     while chosen and chosen[-1].__class__ is slice:
         chosen.pop()
-    trivial = all([each.__class__ is slice and each == slice(None) for each in plain])
-    return (None if trivial else plain), (tuple(chosen) or None)
+    trivial = all([each.__class__ is slice and each == slice(None) for each in direct])
+    return (None if trivial else direct), (tuple(chosen) or None)
 
 
 def _is_nested(index: Any) -> bool:
@@ -131,8 +131,9 @@ def _as_index(x: Any, part: Any) -> Any:
         part = part.astype(np.int64) if part.size == 0 else part
     if isinstance(part, np.generic | np.ndarray) and not isinstance(x.array, np.ndarray):
         part = _of(x.array).from_host(np.asarray(part))
-    if _is_array(part) and part.dtype.kind in "biu":
+    if _is_array(part) and part.dtype.name in ("int64", "int32", "uint8", "bool"):
         _require_same_device(x.array, part)
+        part = part.astype(bool) if part.dtype == np.uint8 and part.ndim else part  # a mask, from before there was bool
         return int(part) if part.ndim == 0 and part.dtype != bool else part
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
@@ -297,10 +298,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     _require_mask(mask)
     if isinstance(value, Variable) and value.array.ndim:
         raise RuntimeError(f"masked_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
-    try:
-        fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
-    except (OverflowError, ValueError):
-        raise RuntimeError(f"{value} cannot be represented in {input.dtype}") from None
+    fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else fitting(plain(value), input.array.dtype)
     rule = (lambda xp, dy, mask: xp.where(mask, 0.0, dy), lambda xp, dy, mask: xp.where(mask, dy, 0.0))
     result = _both(lambda mask, x: _of(x).where(mask, fill, x), mask.array, input.array)
     return record("masked_fill", result, (input, value), rule, (mask.array,))

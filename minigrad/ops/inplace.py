@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, note_change, record, refresh, wrap
-from .elementwise import _of, as_variable
+from .elementwise import _of, as_variable, fitting, plain
 from .index import _zeroed, getitem, split_index
 
 if TYPE_CHECKING:
@@ -107,18 +107,19 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     """
     require_changeable(x)
     refresh(x)
-    value = value if value.__class__ in (float, int, bool) else as_variable(value, x)
-    plain, chosen = split_index(x, index)
+    value = plain(value)
+    value = fitting(value, x.array.dtype) if value.__class__ in (float, int, bool) else as_variable(value, x)
+    direct, chosen = split_index(x, index)
     if chosen is not None and isinstance(value, Variable) and value.array.dtype != x.array.dtype and not _fills_mask(chosen, value):
         raise RuntimeError(f"arrays as indices assign values of the tensor's own dtype, {x.dtype}, got {value.dtype}")  # type: ignore[attr-defined]
     tracked = state.recording and (x.node is not None or getattr(value, "node", None) is not None or _root(x).node is not None)
-    if (plain is not None and chosen is not None) or (tracked and x.base is not None and plain is not None):
-        target = getitem(x, index if plain is None or chosen is None else plain)
+    if (direct is not None and chosen is not None) or (tracked and x.base is not None and direct is not None):
+        target = getitem(x, index if direct is None or chosen is None else direct)
         if chosen is not None:
             return setitem(target, chosen, value)
         write(target, _broadcast(value, target))
         return None
-    place = plain if chosen is None else chosen
+    place = direct if chosen is None else chosen
     if tracked and x.base is not None:
         result = wrap(x.array.copy())
         result.node = x.node
@@ -166,6 +167,9 @@ def _without_leading_ones(value: Any, ndim: int) -> Any:
 
 def copy_(x: Any, source: Any) -> Tensor:
     """The elements of `source`, broadcast, written into x."""
+    source = plain(source)
+    if source.__class__ in (float, int, bool):
+        return fill_(x, source)
     require_changeable(x)
     given = as_variable(source, x).to(x.device, x.dtype)
     return write(x, given.expand(x.array.shape))
@@ -174,7 +178,13 @@ def copy_(x: Any, source: Any) -> Tensor:
 def fill_(x: Any, value: Any) -> Tensor:
     """`value`, a number or a tensor without axes, written into every element of x."""
     require_changeable(x)
-    return write(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x))
+    value = plain(value)
+    if value.__class__ in (float, int, bool):
+        return write(x, _broadcast(fitting(value, x.array.dtype), x))
+    given = as_variable(value, x)
+    if given.array.ndim:
+        raise RuntimeError(f"fill_ takes a number or a tensor without axes, got shape {tuple(given.array.shape)}; use copy_")
+    return write(x, given.to(x.device, x.dtype).expand(x.array.shape))
 
 
 def zero_(x: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tape import record
 from .elementwise import _mismatch, _of, promote, wants
-from .shape import reshape, unsqueeze
+from .shape import expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -107,14 +107,19 @@ def outer(a: Any, b: Any) -> Tensor:
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha mat1 mat2"""
     _factors(input, mat1, "addmm")
-    product = mm(mat1, mat2) if alpha == 1 else mm(mat1, mat2) * alpha
-    return product if beta == 0 else (input if beta == 1 else input * beta) + product
+    return _added(input, mm(mat1, mat2), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha batch1 batch2, for stacks of matrices"""
     _factors(input, batch1, "baddbmm")
-    product = bmm(batch1, batch2) if alpha == 1 else bmm(batch1, batch2) * alpha
+    return _added(input, bmm(batch1, batch2), beta, alpha)
+
+
+def _added(input: Any, product: Any, beta: float, alpha: float) -> Tensor:
+    """beta input + alpha product, in the product's shape"""
+    input = expand(input, *product.array.shape)  # which says so where the product would have to grow
+    product = product if alpha == 1 else product * alpha
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 

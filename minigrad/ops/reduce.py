@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import types
 from ..tape import Variable, record, wrap
-from .elementwise import _floating, _of, _quiet
+from .elementwise import _floating, _of, _quiet, _refuse
 from .shape import axes_of, axis_of
 
 if TYPE_CHECKING:
@@ -245,33 +245,35 @@ def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
 
 def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with a tensor, the larger element by element."""
-    return _max_or_min(x, dim, keepdim, amax, argmax, "maximum")
+    return _max_or_min(x, dim, keepdim, amax, "argmax", "maximum")
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with a tensor, the smaller element by element."""
-    return _max_or_min(x, dim, keepdim, amin, argmin, "minimum")
+    return _max_or_min(x, dim, keepdim, amin, "argmin", "minimum")
 
 
-def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: Any, pairwise: str) -> Any:
+def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: str, pairwise: str) -> Any:
     if dim is None:
         if x.array.size == 0:
             raise RuntimeError(f"the extreme of no elements is not defined: shape {tuple(x.shape)}")
         return all_of(x)
     if isinstance(dim, Variable):
         return getattr(x, pairwise)(dim)
-    indices = where_in(x, dim, keepdim=True)
+    indices = _position(where_in, x, dim, True)
     values = x.take_along_dim(indices, dim) if x.array.ndim else x.clone()
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the largest element along `dim`, or in the flattened tensor; no gradient"""
+    _refuse("argmax", "b", x.array, error=RuntimeError)
     return _position("argmax", x, dim, keepdim)
 
 
 def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the smallest element along `dim`, or in the flattened tensor; no gradient"""
+    _refuse("argmin", "b", x.array, error=RuntimeError)
     return _position("argmin", x, dim, keepdim)
 
 
@@ -292,12 +294,17 @@ def _position(name: str, x: Any, dim: int | None, keepdim: bool) -> Tensor:
 
 def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether any element along `dim` is not 0"""
-    return wrap((x.array != 0).any(axis=_axes(x, dim), keepdims=keepdim))
+    return _answer((x.array != 0).any(axis=_axes(x, dim), keepdims=keepdim), x)
 
 
 def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether every element along `dim` is not 0"""
-    return wrap((x.array != 0).all(axis=_axes(x, dim), keepdims=keepdim))
+    return _answer((x.array != 0).all(axis=_axes(x, dim), keepdims=keepdim), x)
+
+
+def _answer(holds: Any, x: Any) -> Tensor:
+    """Bools, but for uint8, which held them before there was bool, uint8 again: so PyTorch has it to this day."""
+    return wrap(holds.astype(np.uint8) if x.array.dtype == np.uint8 else holds)
 
 
 def count_nonzero(x: Any, dim: Dims = None) -> Tensor:
@@ -357,8 +364,7 @@ def _softmax_input(x: Any, dim: int | None, dtype: Any, name: str) -> tuple[Any,
     if dim is None:
         raise TypeError(f"{name} needs the dim along which the result shall sum to 1, often dim=-1")
     axis, array = axis_of(x, dim), x.array if dtype is None else x.array.astype(types.numpy_dtype(dtype))
-    if array.dtype.kind != "f":
-        raise RuntimeError(f"{name} is for floating point, got {x.dtype}; use x.float()")
+    _refuse(name, "biu", array)
     return axis if array.ndim else None, array
 
 
@@ -387,6 +393,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     """(values, indices) of the k largest (or smallest) along `dim`, in order"""
     axis = axis_of(x, dim)
     size = x.array.shape[axis] if x.array.ndim else 1
+    _refuse("topk", "b", x.array, error=RuntimeError)
     if not 0 <= k <= size:
         raise RuntimeError(f"k must lie in [0, {size}], the size of dim {dim} in shape {tuple(x.shape)}, got {k}")
     if x.array.ndim == 0:
@@ -416,7 +423,8 @@ def _no_axis(name: str) -> int:
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2, … occurs in a vector of integers, or the sum of its weights"""
-    if x.array.ndim != 1 or x.array.dtype.kind not in "iu":
+    _refuse("bincount", "bf", x.array)
+    if x.array.ndim != 1:
         raise RuntimeError(f"bincount is for a vector of integers, got shape {tuple(x.shape)} of {x.dtype}")
     if x.array.size and int(x.array.min()) < 0:
         raise RuntimeError("bincount counts no negative numbers")

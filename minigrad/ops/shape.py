@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def ints(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence: f(2, 3) and f((2, 3))."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
-    return tuple([each.__index__() for each in given])
+    return tuple([operator.index(each) for each in given])
 
 
 def axis_of(x: Any, dim: int, extra: int = 0) -> int:
