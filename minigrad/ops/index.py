@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import ARRAYS
 from ..tape import Variable, record, record_view, wrap
-from .elementwise import _both, _of, _require_same_device, fitting, plain
+from .elementwise import _both, _of, _require_same_device, fitting, plain, where
 from .shape import axis_of
 
 if TYPE_CHECKING:
@@ -48,13 +48,18 @@ def _plain(x: Any, index: Any) -> Tensor:
 
 
 def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
-    shape = x.array.shape
+    shape, index = x.array.shape, reachable(x, index)
     try:
         value = x.array[index]
     except IndexError as problem:
         raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
     repeats = not all(each.__class__ is slice or each.dtype == bool for each in index)
     return record("index", value, (x,), (lambda xp, dy: xp.placed(dy, shape, index, repeats),))
+
+
+def reachable(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`index`, its integers 0 where the tensor has no elements: there PyTorch does not look whether they are in range."""
+    return index if x.array.size else tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
 
 
 def placed(values: Any, shape: tuple[int, ...], index: Any, repeats: bool) -> Tensor:
@@ -69,10 +74,10 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
     """
     parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
+    for each in parts:
+        if each.__class__ is slice and each.step is not None and each.step < 0:
+            raise ValueError("slices with a negative step are not possible on tensors; use flip")
     if all([each is None or each is ... or each.__class__ in (int, slice) for each in parts]):
-        for each in parts:
-            if each.__class__ is slice and each.step is not None and each.step < 0:
-                raise ValueError("slices with a negative step are not possible on tensors; use flip")
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
@@ -94,7 +99,8 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
 
 def _is_nested(index: Any) -> bool:
     """Whether a list stands for a tuple of indices: PyTorch reads x[[[0, 1], [2, 3]]] as x[[0, 1], [2, 3]]."""
-    return isinstance(index, list) and any([each is None or each is ... or isinstance(each, (list, tuple, slice)) for each in index])
+    kinds = (list, tuple, range, slice, Variable, np.ndarray)
+    return isinstance(index, list) and any([each is None or each is ... or isinstance(each, kinds) for each in index])
 
 
 def _require_fitting_masks(x: Any, full: Sequence[Any]) -> None:
@@ -124,16 +130,20 @@ def _as_index(x: Any, part: Any) -> Any:
     """One part of an index, arrays and lists as arrays on the tensor's device, what counts as an integer as one."""
     if part is None or part is ... or part.__class__ is slice:
         return part
+    if isinstance(part, (str, bytes)):
+        raise TypeError(f"a tensor is not indexed by text, got {part!r}")
     if isinstance(part, Variable):
         part = part.array
+    elif isinstance(part, np.ndarray) and (part.dtype.kind == "i" or (part.dtype.kind == "f" and part.size == 0)):
+        part = part.astype(np.int64)
     if isinstance(part, (list, tuple, range)):
         part = np.asarray([each.array.item() if isinstance(each, Variable) else each for each in part])
         part = part.astype(np.int64) if part.size == 0 else part
     if isinstance(part, np.generic | np.ndarray) and not isinstance(x.array, np.ndarray):
         part = _of(x.array).from_host(np.asarray(part))
-    if _is_array(part) and part.dtype.name in ("int64", "int32", "uint8", "bool"):
+    if _is_array(part) and (part.dtype.name in ("int64", "int32", "uint8", "bool") or (part.dtype.kind == "i" and part.ndim == 0)):
         _require_same_device(x.array, part)
-        part = part.astype(bool) if part.dtype == np.uint8 and part.ndim else part  # a mask, from before there was bool
+        part = part.astype(bool) if part.dtype == np.uint8 else part  # a mask, from before there was bool
         return int(part) if part.ndim == 0 and part.dtype != bool else part
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
@@ -162,6 +172,8 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.gather.html
     """
+    if input.array.ndim + index.array.ndim == 1:  # one has no axes, the other one: both count as one
+        return gather(input.reshape(-1), dim, index.reshape(-1)).reshape(index.array.shape)
     place = _places(input, dim, index, "gather")
     shape = input.array.shape
     value = input.array[place]
@@ -171,8 +183,8 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     """`index` along `dim` and every entry's own position along the other axes, as one index into `x`."""
     axis, ids = axis_of(x, dim), index.array
-    if ids.dtype.kind not in "iu":
-        raise RuntimeError(f"{name} needs an index of integers, got {index.dtype}")
+    if ids.size and ids.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"{name} needs an index of int64 or int32, got {index.dtype}")
     if ids.ndim != x.array.ndim:
         raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
     if any(size > limit and each != axis for each, (size, limit) in enumerate(zip(ids.shape, x.array.shape, strict=True))):
@@ -182,7 +194,7 @@ def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     if ids.ndim == 0:
         return ()
     xp = _of(ids)
-    one = [1] * ids.ndim
+    one, ids = [1] * ids.ndim, ids.astype(np.int64, copy=False)
     others = [xp.arange(size).reshape((*one[:place], size, *one[place + 1 :])) for place, size in enumerate(ids.shape)]
     return tuple([ids if each == axis else other for each, other in enumerate(others)])
 
@@ -197,12 +209,19 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
     """`gather` with the axes other than `dim` broadcast; without `dim`, of the flattened tensor"""
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
+    if indices.array.dtype != np.int64:
+        raise RuntimeError(f"take_along_dim needs indices of int64, got {indices.dtype}")
+    if indices.array.ndim != input.array.ndim:
+        shapes = f"{tuple(input.shape)} and {tuple(indices.shape)}"
+        raise RuntimeError(f"take_along_dim needs a tensor and indices with as many axes, got shapes {shapes}")
     axis = axis_of(input, dim)
     xp = _of(input.array)
     one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])
-    shape = np.broadcast_shapes(one(input.array.shape), one(indices.array.shape))
+    shape = _both(lambda x, ids: np.broadcast_shapes(one(x.shape), one(ids.shape)), input.array, indices.array)
     both = [(*shape[:axis], each.array.shape[axis], *shape[axis + 1 :]) for each in (input, indices)]
-    return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(indices.array, both[1])))
+    size, ids = input.array.shape[axis] if input.array.ndim else 1, indices.array
+    _require_in_range(ids, size, "take_along_dim", RuntimeError, negative=True)
+    return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(xp.where(ids < 0, ids + size, ids), both[1])))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
@@ -210,7 +229,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if input.array.ndim == 0:
         return index_select(input.reshape(1), dim, index).reshape(())
     axis = axis_of(input, dim)
-    if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
+    if index.array.ndim > 1 or index.array.dtype.name not in ("int64", "int32"):
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
             f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
         )
@@ -230,6 +249,9 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     if reduce is not None:
         raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
     src = value if src is None else src
+    if input.array.ndim + index.array.ndim == 1:
+        src = src.reshape(-1) if isinstance(src, Variable) else src  # type: ignore[attr-defined]
+        return scatter(input.reshape(-1), dim, index.reshape(-1), src).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter")
     result = input.array.copy()
     result[place] = taken.array if isinstance(taken, Variable) else taken
@@ -240,9 +262,9 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
 def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
     """dy with zeros at `place`."""
     if isinstance(dy, Variable):
-        untouched = _of(dy.array).ones(dy.array.shape, dy.array.dtype)
-        untouched[place] = 0
-        return dy * wrap(untouched)
+        touched = _of(dy.array).zeros(dy.array.shape, bool)
+        touched[place] = True
+        return where(wrap(touched), 0.0, dy)
     result = xp.array(dy)
     result[place] = 0
     return result
@@ -250,6 +272,8 @@ def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     """y = x with src[i, j] added to y[index[i, j], j] for dim 0, and so on        dx = dy        dsrc = dy from there"""
+    if input.array.ndim + index.array.ndim == 1:
+        return scatter_add(input.reshape(-1), dim, index.reshape(-1), src.reshape(-1)).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter_add")
     result = input.array.copy()
     _of(result).add_at(result, place, taken.array)
@@ -259,14 +283,14 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
 def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, Any]:
     """Where to put, and what, cut to the size of the index."""
     axis_of(x, dim)
+    if isinstance(src, Variable) and src.array.dtype != x.array.dtype:
+        raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if index.array.ndim != x.array.ndim or index.array.size == 0:
         place = _places(x, dim, index, name) if index.array.size else tuple([slice(0, 0)] * x.array.ndim)
         return place, src if index.array.size or not isinstance(src, Variable) else src[place]  # type: ignore[index]
     place = _places(x, dim, index, name)
     if not isinstance(src, Variable):
         return place, src
-    if src.array.dtype != x.array.dtype:
-        raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
         shapes = f"{tuple(src.array.shape)} and {tuple(index.shape)}"
         raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {shapes}")
@@ -275,7 +299,13 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
+    if index.array.ndim > 1:
+        raise IndexError(f"index_add needs a vector of integers, got shape {tuple(index.shape)}")
+    if index.array.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"index_add needs ids of int64 or int32, got {index.dtype}")
     if input.array.ndim == 0:
+        if source.array.ndim:
+            raise RuntimeError(f"index_add to a tensor without axes needs a source without, got shape {tuple(source.shape)}")
         return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())
     axis, ids, shape = axis_of(input, dim), index.array.reshape(-1), input.array.shape
     if source.array.shape != (*shape[:axis], ids.size, *shape[axis + 1 :]):
@@ -331,10 +361,16 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
     """y repeats each entry of x along `dim` (of the flattened tensor without one), all alike or each by its own count"""
     if dim is None:
         return repeat_interleave(input.reshape(-1), repeats, 0)
+    if input.array.ndim == 0:
+        raise IndexError("repeat_interleave along a dim needs one, got a tensor without axes")
     axis = axis_of(input, dim)
     xp = _of(input.array)
     counts = _of(repeats.array).to_host(repeats.array) if isinstance(repeats, Variable) else np.asarray(repeats)
     size = input.array.shape[axis]
+    if counts.ndim > 1 or counts.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"repeat_interleave needs a vector of counts of int64 or int32, got shape {counts.shape} of {counts.dtype}")
+    if counts.size and counts.min() < 0:
+        raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
     if counts.ndim and counts.size not in (1, size):
         raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
     ids = np.repeat(np.arange(size), counts.reshape(-1) if counts.ndim else counts)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, note_change, record, refresh, wrap
 from .elementwise import _of, as_variable, fitting, plain
-from .index import _zeroed, getitem, split_index
+from .index import _zeroed, getitem, reachable, split_index
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -111,6 +111,7 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     value = fitting(value, x.array.dtype) if value.__class__ in (float, int, bool) else as_variable(value, x)
     direct, chosen = split_index(x, index)
     if chosen is not None and isinstance(value, Variable) and value.array.dtype != x.array.dtype and not _fills_mask(chosen, value):
+        getitem(wrap(x.array), index)  # an index that fits nowhere is named first
         raise RuntimeError(f"arrays as indices assign values of the tensor's own dtype, {x.dtype}, got {value.dtype}")  # type: ignore[attr-defined]
     tracked = state.recording and (x.node is not None or getattr(value, "node", None) is not None or _root(x).node is not None)
     if (direct is not None and chosen is not None) or (tracked and x.base is not None and direct is not None):
@@ -119,7 +120,7 @@ def setitem(x: Any, index: Any, value: Any) -> None:
             return setitem(target, chosen, value)
         write(target, _broadcast(value, target))
         return None
-    place = direct if chosen is None else chosen
+    place = direct if chosen is None else reachable(x, chosen)
     if tracked and x.base is not None:
         result = wrap(x.array.copy())
         result.node = x.node
