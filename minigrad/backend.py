@@ -69,7 +69,8 @@ class Part:
         if waiting.__class__ is Product:
             waiting += self.whole()
             return waiting
-        waiting = waiting if own else waiting.copy()
+        if not own or waiting.__class__ not in ARRAYS:  # without axes it may be a scalar, which cannot be written to
+            waiting = of(waiting).array(waiting)
         self.add_to(waiting)
         return waiting
 

@@ -413,7 +413,9 @@ class Tensor(Variable):
     @property
     def mT(self) -> Tensor:
         """The last two axes swapped."""
-        if self.array.ndim < 2:
+        if self.array.ndim == 0:
+            return self
+        if self.array.ndim == 1:
             raise RuntimeError(f".mT needs at least two axes, got shape {tuple(self.array.shape)}")
         return ops.transpose(self, -2, -1)
 

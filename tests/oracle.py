@@ -170,7 +170,7 @@ def difference(lines, ours, theirs, arrays):
         if type(mine) is type(other) or (mine is not None and "a leaf Var" in str(other)):
             return None
         return f"ours: {mine!r}\n      theirs: {other!r}"[:600]
-    for what in theirs.keys() - {"used"}:
+    for what in sorted(theirs.keys() - {"used"}):
         mine, other = ours.get(what), theirs[what]
         if mine is None and isinstance(other, list) and not any(np.any(np.abs(each) > 1e-6) for each in other):
             continue  # no gradient at all, where PyTorch computes zeros
@@ -228,4 +228,5 @@ def by_differences(lines, arrays, wanted, ours):
     slope = (sums[0] - sums[1]) / 2e-6
     gradients = ours.get("gradient 1") or [np.zeros(array.shape) for array, wants in zip(arrays, wanted, strict=True) if wants]
     expected = sum((gradient * step).sum() for gradient, step in zip(gradients, [s for s, w in zip(steps, wanted) if w], strict=True))
-    return None if np.isclose(slope, expected, 1e-4, 1e-4) else f"PyTorch refuses, ours slopes {expected}, finite differences {slope}"
+    vague = not abs(slope) < 1e5  # differences of large numbers say nothing
+    return None if vague or np.isclose(slope, expected, 1e-4, 1e-4) else f"PyTorch refuses, ours slopes {expected}, finite differences {slope}"

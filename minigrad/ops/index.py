@@ -172,7 +172,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.gather.html
     """
-    if input.array.ndim + index.array.ndim == 1:  # one has no axes, the other one: both count as one
+    if _some_without_axes(input, index):
         return gather(input.reshape(-1), dim, index.reshape(-1)).reshape(index.array.shape)
     place = _places(input, dim, index, "gather")
     shape = input.array.shape
@@ -249,7 +249,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     if reduce is not None:
         raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
     src = value if src is None else src
-    if input.array.ndim + index.array.ndim == 1:
+    if _some_without_axes(input, index, src):
         src = src.reshape(-1) if isinstance(src, Variable) else src  # type: ignore[attr-defined]
         return scatter(input.reshape(-1), dim, index.reshape(-1), src).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter")
@@ -257,6 +257,11 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     result[place] = taken.array if isinstance(taken, Variable) else taken
     rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
     return record("scatter", result, (input, taken), rule)
+
+
+def _some_without_axes(*given: Any) -> bool:
+    """Whether tensors with no axes and with one stand together: there both count as one."""
+    return {each.array.ndim for each in given if isinstance(each, Variable)} == {0, 1}
 
 
 def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
@@ -272,7 +277,7 @@ def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     """y = x with src[i, j] added to y[index[i, j], j] for dim 0, and so on        dx = dy        dsrc = dy from there"""
-    if input.array.ndim + index.array.ndim == 1:
+    if _some_without_axes(input, index, src):
         return scatter_add(input.reshape(-1), dim, index.reshape(-1), src.reshape(-1)).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter_add")
     result = input.array.copy()
@@ -287,7 +292,8 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
         raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if index.array.ndim != x.array.ndim or index.array.size == 0:
         place = _places(x, dim, index, name) if index.array.size else tuple([slice(0, 0)] * x.array.ndim)
-        return place, src if index.array.size or not isinstance(src, Variable) else src[place]  # type: ignore[index]
+        nothing = index.array.size == 0 and isinstance(src, Variable)
+        return place, src.reshape(-1)[:0].reshape(x.array[place].shape) if nothing and x.array.ndim else src
     place = _places(x, dim, index, name)
     if not isinstance(src, Variable):
         return place, src

@@ -14,6 +14,7 @@ from ..state import no_grad, state
 from ..tape import Leaf, Variable, note_change, record, refresh, wrap
 from .elementwise import _of, as_variable, fitting, plain
 from .index import _zeroed, getitem, reachable, split_index
+from .shape import expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -172,8 +173,7 @@ def copy_(x: Any, source: Any) -> Tensor:
     if source.__class__ in (float, int, bool):
         return fill_(x, source)
     require_changeable(x)
-    given = as_variable(source, x).to(x.device, x.dtype)
-    return write(x, given.expand(x.array.shape))
+    return _overwrite(x, as_variable(source, x).to(x.device, x.dtype))
 
 
 def fill_(x: Any, value: Any) -> Tensor:
@@ -181,11 +181,17 @@ def fill_(x: Any, value: Any) -> Tensor:
     require_changeable(x)
     value = plain(value)
     if value.__class__ in (float, int, bool):
-        return write(x, _broadcast(fitting(value, x.array.dtype), x))
+        return _overwrite(x, wrap(_of(x.array).asarray(fitting(value, x.array.dtype))))
     given = as_variable(value, x)
     if given.array.ndim:
         raise RuntimeError(f"fill_ takes a number or a tensor without axes, got shape {tuple(given.array.shape)}; use copy_")
-    return write(x, given.to(x.device, x.dtype).expand(x.array.shape))
+    return _overwrite(x, given.to(x.device, x.dtype))
+
+
+def _overwrite(x: Any, given: Any) -> Tensor:
+    """x = given, broadcast        dx = 0, for what x was before        dgiven = dy"""
+    value = expand(given, x.array.shape).array
+    return write(x, record("copy", value, (x, given), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy)))
 
 
 def zero_(x: Any) -> Tensor:

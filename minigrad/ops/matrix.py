@@ -135,6 +135,8 @@ def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
     array, W = _factors(x, weight, "linear")
+    if W.ndim == 1:
+        return matmul(x, weight) if bias is None else matmul(x, weight) + bias
     if array.ndim == 0 or W.ndim != 2 or array.shape[-1] != W.shape[1]:
         raise RuntimeError(f"linear needs an input (..., I) and a weight (O, I), got shapes {tuple(array.shape)} and {tuple(W.shape)}")
     batch_last = batch_last and array.ndim == 2
@@ -226,9 +228,10 @@ def _einsum_rule(position: int, inputs: list[str], output: str) -> Any:
         reachable = set(output).union(*others)
         found = "".join(dict.fromkeys(letter for letter in axes if letter in reachable))
         dx = xp.einsum(f"{','.join([output, *others])}->{found}", dy, *rest)
-        sizes = {**dict(zip(axes, x.shape, strict=True)), **dict(zip(found, dx.shape, strict=True))}  # of x, or broadcast
+        reached, sizes = dict(zip(found, dx.shape, strict=True)), dict(zip(axes, x.shape, strict=True))
         distinct = "".join(dict.fromkeys(axes))
-        dx = dx.reshape(tuple([sizes[letter] if letter in found else 1 for letter in distinct]))
+        dx = dx.reshape(tuple([reached.get(letter, 1) for letter in distinct]))
+        sizes.update({letter: size for letter, size in reached.items() if size != 1})  # where x has size 1 and is broadcast
         dx = xp.broadcast_to(dx, tuple([sizes[letter] for letter in distinct]))
         return dx if distinct == axes else _onto_diagonal(xp, dx, axes, distinct, sizes)
 
