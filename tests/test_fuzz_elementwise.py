@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from oracle import check  # noqa: E402
+from oracle import INTS, check  # noqa: E402
 
 FAMILIES = {}
 
@@ -95,6 +95,37 @@ def lerp_and_powers(draw):
     return "y = " + draw.one(
         "T.lerp(x0, x1, x2)", "x0 ** x1 * x2", "T.pow(x0, x1) + x2", "2.5 ** x0", "(x0 * x1) ** 3", "0 ** x0", "x0.pow(-2)"
     ), [x, z, w]
+
+
+FLOATING = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-310, -1e-310, 1e300, -1e300, 1e-45, 7.0, -7.0, 3.0)
+
+
+@family
+def special_values(draw):
+    """NaN, infinities, both zeros, denormal and huge numbers, in values and first gradients; the extremes of integers."""
+    dtype = draw.one("float64", "float64", "float32", "float16", *INTS)
+    shape = tuple(max(size, 1) for size in draw.shape(0, 2))
+    if np.dtype(dtype).kind in "iu":
+        limits = np.iinfo(dtype)
+        pool = [limits.min, limits.min + 1, limits.max, limits.max - 1, 0, 1, 2, 3, 7] + [-1, -2, -3, -7] * (dtype != "uint8")
+    else:
+        pool = FLOATING
+    with np.errstate(all="ignore"):
+        arrays = [np.asarray(draw.numpy.choice(np.array(pool), shape)).astype(dtype) for _ in range(2)]
+    a, b = draw.one(0, 1, 2, -1, 3, 0.5, -2.5), draw.one(1, 2, 0.25, -3)
+    text = draw.one(
+        *[f"T.{draw.one(*EDGY)}(x0)"] * 4, "x0 ** x1", "x0 // x1", "x0 % x1", "x0 / x1", "T.maximum(x0, x1)", "T.minimum(x0, x1)",
+        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0 ** {a}).detach()", f"{b} ** x0",
+        f"T.div(x0, {b}, rounding_mode={draw.one('trunc', 'floor')!r})", f"T.div(x0, x1, rounding_mode={draw.one('trunc', 'floor')!r})",
+        f"x0.clamp({draw.one(-1, 0, 2, 'T.nan', '-T.inf')}, {draw.one(-2, 1, 'T.nan', 'T.inf')})", "x0.clamp(x1)", "x0.clamp(max=x1)",
+        "x0.clamp(x1, x1 + 1).detach()", "x0.clamp(x1 + 1, x1).detach()", "T.where(x0 > 0, x0, x1)", "T.where(x0 > 0, T.log(x0), x1)", "x0 == x1", "x0 < x1",
+        "x0 >= x1", "T.isclose(x0, x1)", "T.isclose(x0, x1, equal_nan=True)", "T.nan_to_num(x0, 1.0, 2.0, -2.0)", "x0.sum()", "x0.prod()",
+        "x0.amax()", "x0.amin()", "x0.max()", "x0.min()", "x0.argmax()", "x0.argmin()", "x0.any()", "x0.all()", "x0.cumsum(-1)", "x0.cumprod(-1).detach()",
+        "x0.sort(-1)", "x0.sort(-1, descending=True)", "x0.topk(1)", "T.unique(x0)", "x0.logsumexp(-1)", "x0.softmax(-1)", "x0.log_softmax(-1)",
+        "x0.mean()", "x0.max(-1)", "x0.min(-1)", "x0 & 3", "x0 | 1", "x0 ^ 5", "~x0", "x0.bool()", "x0.equal(x1)",
+        "T.allclose(x0, x1)", "x0.count_nonzero()", "T.lerp(x0, x1, 0.5)", "T.lerp(x0, x1, 0.25)", "F.softplus(x0)", "F.leaky_relu(x0)", "F.silu(x0)", "x0.masked_fill(x1 > 0, 1)", "x0.to(T.float32)", "x0.nonzero()", "x0.tolist()", "x0.abs() * x1",
+    )  # fmt: skip
+    return "y = " + text, arrays, "first"
 
 
 @pytest.mark.parametrize("name", FAMILIES)

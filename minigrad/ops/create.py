@@ -222,7 +222,9 @@ def clone(x: Any) -> Tensor:
 
 def cast(x: Any, dtype: Any) -> Tensor:
     """y = x in another dtype        dx = dy, which the tape returns to x's dtype"""
-    return record("to_copy", x.array.astype(types.numpy_dtype(dtype)), (x,), (lambda xp, dy: dy,))
+    with _quiet():  # what does not fit becomes infinite or wraps round, without a word, as in PyTorch
+        value = x.array.astype(types.numpy_dtype(dtype))
+    return record("to_copy", value, (x,), (lambda xp, dy: dy,))
 
 
 def to_device(x: Any, device: Any) -> Tensor:

@@ -258,13 +258,21 @@ def _pow_exponent(xp: Any, dy: Any, a: Any, b: Any, y: Any) -> Any:
 
 
 def lerp(start: Any, end: Any, weight: Any) -> Tensor:
-    """y = start + weight (end - start)"""
+    """y = start + weight (end - start)        dstart = dy (1 - weight)        dend = dy weight        dweight = dy (end - start)"""
     _tensors("lerp", start, end)
     for each in (end, weight):
         if isinstance(each, Variable) and (each is end or each.array.ndim) and each.array.dtype != start.array.dtype:
             raise RuntimeError(f"lerp needs tensors of one dtype, got {start.dtype} and {each.dtype}")  # type: ignore[attr-defined]
-    _refuse("lerp", "biu", start.array)
-    return add(start, mul(sub(end, start), weight))
+    x, y = promote(start, end)
+    _refuse("lerp", "biu", x)
+    w = weight.array.astype(x.dtype) if isinstance(weight, Variable) else x.dtype.type(weight)
+    value = _both(lambda x, y: _of(x).where(_of(x).abs(w) < 0.5, x + w * (y - x), y - (y - x) * (1 - w)), x, y)  # exact at both ends
+    rule = (
+        lambda xp, dy, start, end, weight: dy * (1 - weight),
+        lambda xp, dy, start, end, weight: dy * weight,
+        lambda xp, dy, start, end, weight: dy * (end - start),
+    )
+    return record("lerp", value, (start, end, weight), rule, (*((start, end) if wants(weight) else (None, None)), weight))
 
 
 # --------------------------------------------------------------------------------------------------- of one argument
@@ -279,7 +287,7 @@ def positive(x: Any) -> Tensor:
 def abs(x: Any) -> Tensor:
     """y = |x|        dx = dy sign x"""
     _refuse("abs", "b", x.array)
-    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: dy * (x > 0) - dy * (x < 0),), (x,))
+    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: xp.where(x > 0, dy, xp.where(x < 0, -dy, dy * 0.0)),), (x,))
 
 
 def sign(x: Any) -> Tensor:
@@ -599,20 +607,23 @@ def bitwise_not(x: Any) -> Tensor:
 
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b of bools or integers"""
-    x, y = promote(a, b)
-    return wrap(_both(operator.and_, _bits(x), _bits(y)))
+    return _bitwise(operator.and_, a, b)
 
 
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b of bools or integers"""
-    x, y = promote(a, b)
-    return wrap(_both(operator.or_, _bits(x), _bits(y)))
+    return _bitwise(operator.or_, a, b)
 
 
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b of bools or integers"""
+    return _bitwise(operator.xor, a, b)
+
+
+def _bitwise(function: Any, a: Any, b: Any) -> Tensor:
     x, y = promote(a, b)
-    return wrap(_both(operator.xor, _bits(x), _bits(y)))
+    _both(lambda x, y: np.broadcast_shapes(np.shape(x), np.shape(y)), x, y)  # PyTorch looks at shapes before dtypes
+    return wrap(_both(function, _bits(x), _bits(y)))
 
 
 def _bits(x: Any) -> Any:

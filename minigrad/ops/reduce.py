@@ -171,6 +171,8 @@ def var(x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         away = x - x.sum(axis=axes, keepdims=True) / (size or math.nan)
+        if count <= 0 and (dim is None or not shape):  # as PyTorch has it; along a dim it divides by the negative count
+            return _spread(xp, dy, axes, shape) * xp.where(away == 0, math.nan, math.inf)
         return _spread(xp, dy, axes, shape) * away * (2 / count if count else math.inf)
 
     return record("var", value, (x,), (rule,), (x,))
@@ -293,13 +295,13 @@ def _position(name: str, x: Any, dim: int | None, keepdim: bool) -> Tensor:
 
 
 def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element along `dim` is not 0"""
-    return _answer((x.array != 0).any(axis=_axes(x, dim), keepdims=keepdim), x)
+    """Whether any element along `dim` is not 0; unlike elsewhere, dim=() reduces nothing"""
+    return _answer((x.array != 0).any(axis=() if dim == () else _axes(x, dim), keepdims=keepdim), x)
 
 
 def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether every element along `dim` is not 0"""
-    return _answer((x.array != 0).all(axis=_axes(x, dim), keepdims=keepdim), x)
+    """Whether every element along `dim` is not 0; unlike elsewhere, dim=() reduces nothing"""
+    return _answer((x.array != 0).all(axis=() if dim == () else _axes(x, dim), keepdims=keepdim), x)
 
 
 def _answer(holds: Any, x: Any) -> Tensor:
@@ -317,6 +319,8 @@ def count_nonzero(x: Any, dim: Dims = None) -> Tensor:
 
 def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Tensor:
     """y = ln Σ eˣ along `dim`, without overflow        dx = dy eˣ⁻ʸ"""
+    if dim is None:
+        raise TypeError("logsumexp needs a dim, or several: dim=-1, dim=(0, 1)")
     axes, shape = _axes(x, dim), x.array.shape
     array = _floating(x.array)
     top = _top(array, axes)
@@ -344,7 +348,7 @@ def softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     axis, array = _softmax_input(x, dim, dtype, "softmax")
     with _quiet():
         value = _of(array).exp(array - array.max(axis=axis, keepdims=True)) if array.size else array
-        value = value / value.sum(axis=axis, keepdims=True)
+        value = value / value.sum(axis=axis, keepdims=True) if array.size else array
     rule = lambda xp, dy, y: y * (dy - (dy * y).sum(axis=axis, keepdims=True))
     return record("softmax", value, (x,), (rule,), (value,))
 
@@ -355,7 +359,7 @@ def log_softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     xp = _of(array)
     with _quiet():
         value = array - array.max(axis=axis, keepdims=True) if array.size else array
-        value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True))
+        value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True)) if array.size else array
     rule = lambda xp, dy, y: dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
     return record("log_softmax", value, (x,), (rule,), (value,))
 
@@ -364,7 +368,8 @@ def _softmax_input(x: Any, dim: int | None, dtype: Any, name: str) -> tuple[Any,
     if dim is None:
         raise TypeError(f"{name} needs the dim along which the result shall sum to 1, often dim=-1")
     axis, array = axis_of(x, dim), x.array if dtype is None else x.array.astype(types.numpy_dtype(dtype))
-    _refuse(name, "biu", array)
+    if array.size:
+        _refuse(name, "biu", array)
     return axis if array.ndim else None, array
 
 
