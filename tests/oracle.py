@@ -229,4 +229,6 @@ def by_differences(lines, arrays, wanted, ours):
     gradients = ours.get("gradient 1") or [np.zeros(array.shape) for array, wants in zip(arrays, wanted, strict=True) if wants]
     expected = sum((gradient * step).sum() for gradient, step in zip(gradients, [s for s, w in zip(steps, wanted) if w], strict=True))
     vague = not abs(slope) < 1e5  # differences of large numbers say nothing
-    return None if vague or np.isclose(slope, expected, 1e-4, 1e-4) else f"PyTorch refuses, ours slopes {expected}, finite differences {slope}"
+    if vague or np.isclose(slope, expected, 1e-4, 1e-4):
+        return None
+    return f"PyTorch refuses, ours slopes {expected}, finite differences {slope}"

@@ -115,15 +115,21 @@ def special_values(draw):
     a, b = draw.one(0, 1, 2, -1, 3, 0.5, -2.5), draw.one(1, 2, 0.25, -3)
     text = draw.one(
         *[f"T.{draw.one(*EDGY)}(x0)"] * 4, "x0 ** x1", "x0 // x1", "x0 % x1", "x0 / x1", "T.maximum(x0, x1)", "T.minimum(x0, x1)",
-        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0 ** {a}).detach()", f"{b} ** x0",
+        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0 ** {a}).detach()",
+        f"{b} ** x0",
         f"T.div(x0, {b}, rounding_mode={draw.one('trunc', 'floor')!r})", f"T.div(x0, x1, rounding_mode={draw.one('trunc', 'floor')!r})",
         f"x0.clamp({draw.one(-1, 0, 2, 'T.nan', '-T.inf')}, {draw.one(-2, 1, 'T.nan', 'T.inf')})", "x0.clamp(x1)", "x0.clamp(max=x1)",
-        "x0.clamp(x1, x1 + 1).detach()", "x0.clamp(x1 + 1, x1).detach()", "T.where(x0 > 0, x0, x1)", "T.where(x0 > 0, T.log(x0), x1)", "x0 == x1", "x0 < x1",
-        "x0 >= x1", "T.isclose(x0, x1)", "T.isclose(x0, x1, equal_nan=True)", "T.nan_to_num(x0, 1.0, 2.0, -2.0)", "x0.sum()", "x0.prod()",
-        "x0.amax()", "x0.amin()", "x0.max()", "x0.min()", "x0.argmax()", "x0.argmin()", "x0.any()", "x0.all()", "x0.cumsum(-1)", "x0.cumprod(-1).detach()",
-        "x0.sort(-1)", "x0.sort(-1, descending=True)", "x0.topk(1)", "T.unique(x0)", "x0.logsumexp(-1)", "x0.softmax(-1)", "x0.log_softmax(-1)",
+        "x0.clamp(x1, x1 + 1).detach()", "x0.clamp(x1 + 1, x1).detach()", "T.where(x0 > 0, x0, x1)", "T.where(x0 > 0, T.log(x0), x1)",
+        "x0 == x1", "x0 < x1",
+        "x0 >= x1", "T.isclose(x0, x1)", "T.isclose(x0, x1, equal_nan=True)", "T.nan_to_num(x0, 1.0, 2.0, -2.0)", "x0.sum()",
+        "x0.prod().detach()",
+        "x0.amax()", "x0.amin()", "x0.max()", "x0.min()", "x0.argmax()", "x0.argmin()", "x0.any()", "x0.all()", "x0.cumsum(-1)",
+        "x0.cumprod(-1).detach()",
+        "x0.sort(-1)", "x0.sort(-1, descending=True)", "x0.topk(1)", "T.unique(x0)", "x0.logsumexp(-1)", "x0.softmax(-1)",
+        "x0.log_softmax(-1)",
         "x0.mean()", "x0.max(-1)", "x0.min(-1)", "x0 & 3", "x0 | 1", "x0 ^ 5", "~x0", "x0.bool()", "x0.equal(x1)",
-        "T.allclose(x0, x1)", "x0.count_nonzero()", "T.lerp(x0, x1, 0.5)", "T.lerp(x0, x1, 0.25)", "F.softplus(x0)", "F.leaky_relu(x0)", "F.silu(x0)", "x0.masked_fill(x1 > 0, 1)", "x0.to(T.float32)", "x0.nonzero()", "x0.tolist()", "x0.abs() * x1",
+        "T.allclose(x0, x1)", "x0.count_nonzero()", "T.lerp(x0, x1, 0.5)", "T.lerp(x0, x1, 0.25)", "F.softplus(x0)", "F.leaky_relu(x0)",
+        "F.silu(x0)", "x0.masked_fill(x1 > 0, 1)", "x0.to(T.float32)", "x0.nonzero()", "x0.tolist()", "x0.abs() * x1",
     )  # fmt: skip
     return "y = " + text, arrays, "first"
 

@@ -176,7 +176,8 @@ def wild_writing(draw):
         target = tuple(eval(f"x[{index}]", {"x": torch.zeros(shape), "T": torch, "np": np}).shape)
     except Exception:
         target = ()
-    value = draw.array(draw.broadcast(target, 0.05 * bool(target)) if draw.coin(0.9) else (1, *target), dtype if draw.coin(0.8) else draw.dtype())
+    given = draw.broadcast(target, 0.05 * bool(target)) if draw.coin(0.9) else (1, *target)
+    value = draw.array(given, dtype if draw.coin(0.8) else draw.dtype())
     given = draw.one("x1", "x1", "x1", "x1.sum()", "1", "2.5", "True", "-1", "x1.tolist()" if draw.coin(0.1) else "x1")
     lines = ["z = x0.clone()", f"z[{index}] {draw.one('=', '=', '=', '+=', '*=')} {given}", "y = z * z if z.dtype != T.bool else z"]
     return "\n".join(lines), [x, value]
@@ -213,12 +214,14 @@ def along_wrongly(draw):
     source = draw.array(draw.shape(axes, axes) if wrong == "source" else ids.shape, draw.dtype() if wrong == "dtype" else x.dtype.name)
     mask = draw.array(draw.one(shape, draw.broadcast(shape), draw.shape()), draw.one("bool", "bool", "bool", "int64", "uint8"))
     text = draw.one(
-        f"T.gather(x0, {dim}, {index})", f"x0.gather({dim}, {index})", f"x0.scatter({dim}, {index}, x1)", f"x0.scatter({dim}, {index}, 1.5)",
+        f"T.gather(x0, {dim}, {index})", f"x0.gather({dim}, {index})", f"x0.scatter({dim}, {index}, x1)",
+        f"x0.scatter({dim}, {index}, 1.5)",
         f"x0.scatter_add({dim}, {index}, x1)", f"x0.index_select({dim}, {index})", f"x0.index_add({dim}, {index}, x1)",
         f"x0.take_along_dim({index}, {dim})" if wrong != "range" else "x0", "x0.masked_fill(x2, 2)", "x0.masked_fill(x2, x1)",
         "x0.masked_fill(x2, x1.sum())", "x0.masked_select(x2)", "x0[x2]", "x0.nonzero()", "T.nonzero(x0, as_tuple=True)",
         f"x0.clone().scatter_({dim}, {index}, x1)", f"x0.clone().index_add_({dim}, {index}, x1)",
-        "x0.clone().masked_fill_(x2, 0.5)", f"x0.repeat_interleave({index}, {dim})" if wrong != "index" else "x0", f"x0.clone().scatter_add_({dim}, {index}, x1)",
+        "x0.clone().masked_fill_(x2, 0.5)", f"x0.repeat_interleave({index}, {dim})" if wrong != "index" else "x0",
+        f"x0.clone().scatter_add_({dim}, {index}, x1)",
     )  # fmt: skip
     return f"y = {text}", [x, source, mask]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -95,7 +94,8 @@ def changing(draw):
 
 UNARY = [
     "{a}.tanh()", "{a}.sigmoid()", "{a}.sin()", "{a}.cos()", "{a}.exp()", "{a}.abs().log1p()", "({a} * {a} + 0.5).log()", "{a}.expm1()",
-    "({a} * {a} + 0.3).sqrt()", "({a} * {a} + 0.3).rsqrt()", "({a}.abs() + 0.4).reciprocal()", "{a}.square()", "{a}.abs()", "-{a}", "{a}.relu()",
+    "({a} * {a} + 0.3).sqrt()", "({a} * {a} + 0.3).rsqrt()", "({a}.abs() + 0.4).reciprocal()", "{a}.square()", "{a}.abs()", "-{a}",
+    "{a}.relu()",
     "T.erf({a})", "F.gelu({a})", "F.silu({a})", "F.softplus({a})", "F.leaky_relu({a}, 0.2)", "F.gelu({a}, approximate='tanh')",
     "({a} * {a} + 1).log2()", "({a} * {a} + 1).log10()", "{a}.clamp(-0.7, 0.9)", "T.nan_to_num({a})", "{a}.clone()", "{a} ** 2", "{a} ** 3",
     "2.0 ** {a}", "{a} * 0.5 - 1", "1 - {a}", "0.5 / ({a} * {a} + 1)", "{a}.double()", "{a} % 0.7", "T.where({a} > 0, {a}, {a} * 0.1)",
@@ -117,11 +117,14 @@ MOVING = [
     "{a}.expand(2, *{a}.shape)", "{a}.chunk(2)[0]", "{a}.split(1, -1)[-1]", "{a}.unbind(0)[0]", "{a}.narrow(0, 0, 1)", "{a}.select(-1, 0)",
     "T.cat([{a}, {a} * 2])", "T.cat([{a}, {b}])", "T.stack([{a}, {b}])", "T.stack([{a}, {a}], -1)", "{a}.tril()", "{a}.triu(1)",
     "{a}.diagonal()", "{a}.index_select(0, T.tensor([0, 0]))", "{a}.gather(0, T.zeros({a}.shape, dtype=T.int64))", "{a}.contiguous()",
-    "{a}.index_add(0, T.tensor([0]), {a}[:1])", "{a}.take_along_dim({a}.argsort(-1), -1)", "{a}.unflatten(0, (-1, 1))", "{a}.view({a}.shape)",
-    "{a}.scatter_add(0, T.zeros({a}.shape, dtype=T.int64), {b})", "{a}.masked_select({b} > 0)", "{a}.expand_as({b})", "{a}.reshape({b}.shape)",
+    "{a}.index_add(0, T.tensor([0]), {a}[:1])", "{a}.take_along_dim({a}.argsort(-1), -1)", "{a}.unflatten(0, (-1, 1))",
+    "{a}.view({a}.shape)",
+    "{a}.scatter_add(0, T.zeros({a}.shape, dtype=T.int64), {b})", "{a}.masked_select({b} > 0)", "{a}.expand_as({b})",
+    "{a}.reshape({b}.shape)",
 ]  # fmt: skip
 BINARY = [
-    "{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / ({b} * {b} + 0.5)", "T.maximum({a}, {b})", "T.minimum({a}, {b})", "({a}.abs() + 0.5) ** {b}",
+    "{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / ({b} * {b} + 0.5)", "T.maximum({a}, {b})", "T.minimum({a}, {b})",
+    "({a}.abs() + 0.5) ** {b}",
     "T.where({a} > {b}, {a}, {b})", "T.lerp({a}, {b}, 0.3)", "{a} @ {b}", "{a} @ {b}.mT", "{a}.mT @ {b}", "T.outer({a}, {b})",
     "T.einsum('...i,...i->...', {a}, {b})", "T.einsum('...i,...j->...ij', {a}, {b})", "T.add({a}, {b}, alpha=2)", "T.addmm({a}, {a}, {b})",
     "F.linear({a}, {b})", "T.dot({a}, {b})", "T.tensordot({a}, {b}, 1)", "{a} * {b}.sum()", "{a} + {b}.mean()", "{a} * {b}.detach()",
@@ -178,12 +181,15 @@ def in_place(draw):
             lines.append(f"b{number} = " + use.format(name, other))
             continue
         call = draw.one(
-            "add_({0})", "sub_({0})", "mul_({0})", "div_({0}.abs() + 1)", "pow_(2)", "add_({0}, alpha=2)", "mul_(0.5)", "add_(True)", "sub_(1)",
-            "neg_()", "exp_()", "tanh_()", "sigmoid_()", "relu_()", "abs_()", "abs_().add_(0.1).sqrt_()", "abs_().add_(0.1).log_()", "clamp_(-1, 0.5)", "clamp_(min=0.1)", "zero_()",
+            "add_({0})", "sub_({0})", "mul_({0})", "div_({0}.abs() + 1)", "pow_(2)", "add_({0}, alpha=2)", "mul_(0.5)", "add_(True)",
+            "sub_(1)",
+            "neg_()", "exp_()", "tanh_()", "sigmoid_()", "relu_()", "abs_()", "abs_().add_(0.1).sqrt_()", "abs_().add_(0.1).log_()",
+            "clamp_(-1, 0.5)", "clamp_(min=0.1)", "zero_()",
             "fill_(2)", "fill_({0}.sum())", "fill_({0})", "copy_({0})", "copy_({0}.sum())", "masked_fill_({0} > 0, 1.5)",
             "masked_fill_(x0 > 0, {0}.sum())", "masked_fill_({0} > 1, x1.sum())", "mul_({1})", "add_({1})", "requires_grad_()",
         ).format(other, name)  # fmt: skip
-        lines.append(draw.one(f"{name}.{call}", f"{name}.{call}", f"c = {name}.{call}", f"{name} {draw.one('+=', '-=', '*=')} {draw.one(other, '2', '1.5')}", f"{name} /= 2", f"{name} **= 2"))
+        operator = f"{name} {draw.one('+=', '-=', '*=')} {draw.one(other, '2', '1.5')}"
+        lines.append(draw.one(f"{name}.{call}", f"{name}.{call}", f"c = {name}.{call}", operator, f"{name} /= 2", f"{name} **= 2"))
     lines.append(f"y = [{', '.join(pool)}]")
     return "\n".join(lines), arrays
 
@@ -192,11 +198,13 @@ def in_place(draw):
 def in_place_of_other_dtypes(draw):
     """Results that must fit the dtype they are written into, and shapes that may not grow."""
     shape = draw.shape(0, 2)
-    arrays = [draw.array(shape, draw.one(*DTYPES)), draw.array(draw.broadcast(shape, 0.1) if draw.coin(0.8) else draw.shape(0, 3), draw.one(*DTYPES))]
+    other = draw.broadcast(shape, 0.1) if draw.coin(0.8) else draw.shape(0, 3)
+    arrays = [draw.array(shape, draw.one(*DTYPES)), draw.array(other, draw.one(*DTYPES))]
     number = draw.one("2", "1.5", "True", "-1", "300", "0", "T.inf", "T.nan")
     call = draw.one(
         "add_(x1)", "mul_(x1)", "sub_(x1)", "div_(2)", "pow_(2)", "copy_(x1)", "fill_(x1.sum())", f"fill_({number})", f"add_({number})",
-        f"mul_({number})", f"masked_fill_(x0 > 0, {number})", f"clamp_(max={number})", "exp_()", "neg_()", "abs_()", "sqrt_()", "sigmoid_()",
+        f"mul_({number})", f"masked_fill_(x0 > 0, {number})", f"clamp_(max={number})", "exp_()", "neg_()", "abs_()", "sqrt_()",
+        "sigmoid_()",
         f"__setitem__(slice(0, 1), {number})", f"__setitem__(x0 > 0, {number})", f"__setitem__(..., {number})", "__setitem__(..., x1)",
     )  # fmt: skip
     return f"z = x0.clone()\nz.{call}\ny = z", arrays

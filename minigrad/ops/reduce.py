@@ -231,14 +231,16 @@ def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return _extreme("amin", x, dim, keepdim)
 
 
-def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
+def _extreme(name: str, x: Any, dim: Dims, keepdim: bool, among_nan: bool = False) -> Tensor:
     axes, shape = _axes(x, dim), x.array.shape
-    if dim is None and x.array.size == 0:
+    if dim in (None, ()) and x.array.size == 0:
         raise RuntimeError(f"{name} of no elements is not defined: shape {tuple(shape)}; give a dim that has some")
     if 0 in [shape[axis] for axis in axes]:
         raise IndexError(f"{name} of no elements is not defined: shape {tuple(shape)} along {axes}")
     value = getattr(_of(x.array), name)(x.array, axis=axes, keepdims=keepdim)
     best = x.array == value.reshape(tuple([1 if axis in axes else size for axis, size in enumerate(shape)]))
+    if among_nan:  # where the extreme is NaN, those share that are
+        best = best | (x.array != x.array)
     with _quiet():
         share = best / best.sum(axis=axes, keepdims=True)
     rule = lambda xp, dy, share: _spread(xp, dy, axes, shape) * share
@@ -247,19 +249,19 @@ def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
 
 def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with a tensor, the larger element by element."""
-    return _max_or_min(x, dim, keepdim, amax, "argmax", "maximum")
+    return _max_or_min(x, dim, keepdim, "amax", "argmax", "maximum")
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with a tensor, the smaller element by element."""
-    return _max_or_min(x, dim, keepdim, amin, "argmin", "minimum")
+    return _max_or_min(x, dim, keepdim, "amin", "argmin", "minimum")
 
 
-def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: str, pairwise: str) -> Any:
+def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: str, where_in: str, pairwise: str) -> Any:
     if dim is None:
         if x.array.size == 0:
             raise RuntimeError(f"the extreme of no elements is not defined: shape {tuple(x.shape)}")
-        return all_of(x)
+        return _extreme(all_of, x, None, False, among_nan=True)
     if isinstance(dim, Variable):
         return getattr(x, pairwise)(dim)
     indices = _position(where_in, x, dim, True)
