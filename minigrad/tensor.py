@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,6 +116,8 @@ class Tensor(Variable):
     def stride(self, dim: int | None = None) -> Any:
         """How many elements lie between neighbours along each axis, or along one."""
         steps = tuple(step // self.array.dtype.itemsize for step in self.array.strides)
+        if self.array.size == 0:  # NumPy has zeros here; PyTorch counts an axis without elements as one
+            steps = tuple(math.prod([max(size, 1) for size in self.array.shape[axis + 1 :]]) for axis in range(self.array.ndim))
         return steps if dim is None else steps[dim]
 
     def data_ptr(self) -> int:

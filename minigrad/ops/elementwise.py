@@ -55,16 +55,21 @@ def plain(given: Any) -> Any:
 
 
 def fitting(number: float, dtype: np.dtype[Any]) -> Any:
-    """A Python number as one element of `dtype`; RuntimeError where it does not fit. Unsigned takes negative ones, wrapped."""
+    """A Python number as `dtype` holds it; RuntimeError where it does not fit. Unsigned takes negative ones, wrapped."""
     if dtype.kind == "b":
         return bool(number)
-    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    low = limits.min if dtype.kind != "u" else -limits.max
-    if dtype.kind == "f" and not math.isfinite(number):
-        return dtype.type(number)
-    if not low <= number <= limits.max:  # NaN is no integer either
-        raise RuntimeError(f"{number} does not fit {types.of_numpy(dtype)}, which goes from {limits.min} to {limits.max}")
-    return np.array(number if dtype.kind == "f" else int(number)).astype(dtype)[()]
+    smallest, largest = _LIMITS[dtype.name]
+    if dtype.kind == "f":
+        if smallest <= number <= largest or not math.isfinite(number):
+            return number
+    elif (-largest if dtype.kind == "u" else smallest) <= number <= largest:  # NaN is no integer either
+        return int(number) if number >= smallest else int(number) + largest + 1
+    raise RuntimeError(f"{number} does not fit {types.of_numpy(dtype)}, which goes from {smallest} to {largest}")
+
+
+_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int8", "int16", "int32", "int64", "uint8")} | {
+    name: (float(np.finfo(name).min), float(np.finfo(name).max)) for name in ("float16", "float32", "float64")
+}
 
 
 def _with_number(array: Any, number: float) -> tuple[Any, float]:
@@ -174,13 +179,9 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
         return trunc_divide(a, b)
     if rounding_mode is not None:
         raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
-    x, y = (_floating(each) for each in promote(_as_float(a), _as_float(b)))
+    a, b = (float(a) if a.__class__ is int else a), (float(b) if b.__class__ is int else b)  # beside uint8, -1 would become 255
+    x, y = (_floating(each) for each in promote(a, b))
     return record("div", _both(operator.truediv, x, y), (a, b), _DIV, (a if wants(b) else None, b))
-
-
-def _as_float(given: Any) -> Any:
-    """Python numbers as floating point: beside uint8, -1 as an integer would have become 255 before it divides."""
-    return float(given) if given.__class__ in _PLAIN else given
 
 
 _DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))

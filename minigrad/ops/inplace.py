@@ -181,7 +181,7 @@ def fill_(x: Any, value: Any) -> Tensor:
     require_changeable(x)
     value = plain(value)
     if value.__class__ in (float, int, bool):
-        return _overwrite(x, wrap(_of(x.array).asarray(fitting(value, x.array.dtype))))
+        return _overwrite(x, wrap(_of(x.array).asarray(fitting(value, x.array.dtype), x.array.dtype)))
     given = as_variable(value, x)
     if given.array.ndim:
         raise RuntimeError(f"fill_ takes a number or a tensor without axes, got shape {tuple(given.array.shape)}; use copy_")

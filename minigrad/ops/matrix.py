@@ -191,7 +191,10 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     inputs, output = _einsum_letters(equation.replace(" ", ""), operands)
     arrays = [operand.array for operand in operands]
     explicit = f"{','.join(inputs)}->{output}"
-    value = _of(arrays[0]).einsum(explicit, *arrays)
+    try:
+        value = _of(arrays[0]).einsum(explicit, *arrays)
+    except ValueError as problem:
+        raise RuntimeError(f"einsum {equation!r} of shapes {[tuple(each.shape) for each in arrays]}: {problem}") from None
     rules = tuple([_einsum_rule(position, inputs, output) for position in range(len(operands))])
     return record("einsum", value.copy() if value.base is not None else value, operands, rules, operands)
 

@@ -216,8 +216,9 @@ def flip(x: Any, *dims: Any) -> Tensor:
 def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """y is moved along each axis, what leaves at the end coming back at the front        dx = dy, moved back"""
     many = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if dims is None:
-        return reshape(roll(flatten(x), many, (0,) * len(many)), x.array.shape)
+    if dims is None and len(many) == 1:
+        return reshape(roll(flatten(x), many, (0,)), x.array.shape)
+    dims = () if dims is None else dims
     axes = tuple([axis_of(x, dim) for dim in ((dims,) if isinstance(dims, int) else dims)])
     if len(axes) != len(many):
         raise RuntimeError(f"roll needs as many dims as shifts, got {shifts} and {dims}")
