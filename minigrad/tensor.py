@@ -411,7 +411,7 @@ class Tensor(Variable):
     @property
     def T(self) -> Tensor:
         """All axes in reverse order."""
-        return ops.permute(self, *range(self.array.ndim)[::-1])
+        return ops.permute(self, tuple(range(self.array.ndim)[::-1]))
 
     @property
     def mT(self) -> Tensor:

@@ -171,6 +171,8 @@ def permute(x: Any, *dims: Any) -> Tensor:
     >>> minigrad.zeros(2, 3, 4).permute(2, 0, 1).shape
     minigrad.Size([4, 2, 3])
     """
+    if not dims:
+        raise TypeError("permute needs the axes in their new order: x.permute(1, 0)")
     order = axes_of(x, ints(dims))
     if len(order) != x.array.ndim:
         raise RuntimeError(f"permute needs every axis of shape {tuple(x.shape)} once, got {order}")
@@ -181,7 +183,7 @@ def permute(x: Any, *dims: Any) -> Tensor:
 
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """`permute`, under NumPy's name."""
-    return permute(x, *axes)
+    return permute(x, tuple(axes))
 
 
 def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
