@@ -174,11 +174,12 @@ def wild_writing(draw):
     index = wild_index(draw, shape)
     try:
         target = tuple(eval(f"x[{index}]", {"x": torch.zeros(shape), "T": torch, "np": np}).shape)
+        wrong = False
     except Exception:
-        target = ()
+        target, wrong = (), True
     given = draw.broadcast(target, 0.05 * bool(target)) if draw.coin(0.9) else (1, *target)
     value = draw.array(given, dtype if draw.coin(0.8) else draw.dtype())
-    given = draw.one("x1", "x1", "x1", "x1.sum()", "1", "2.5", "True", "-1", "x1.tolist()" if draw.coin(0.1) else "x1")
+    given = "1" if wrong else draw.one("x1", "x1", "x1", "x1.sum()", "1", "2.5", "True", "-1", "x1.tolist()" if draw.coin(0.1) else "x1")
     lines = ["z = x0.clone()", f"z[{index}] {draw.one('=', '=', '=', '+=', '*=')} {given}", "y = z * z if z.dtype != T.bool else z"]
     return "\n".join(lines), [x, value]
 

@@ -75,8 +75,8 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     """
     parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
     for each in parts:
-        if each.__class__ is slice and each.step is not None and each.step < 0:
-            raise ValueError("slices with a negative step are not possible on tensors; use flip")
+        if each.__class__ is slice and each.step is not None and each.step <= 0:
+            raise ValueError(f"a slice of a tensor needs a step of at least 1, got {each.step}; use flip to go backwards")
     if all([each is None or each is ... or each.__class__ in (int, slice) for each in parts]):
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
@@ -174,8 +174,10 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     """
     if _some_without_axes(input, index):
         return gather(input.reshape(-1), dim, index.reshape(-1)).reshape(index.array.shape)
-    place = _places(input, dim, index, "gather")
     shape = input.array.shape
+    if index.array.size == 0 and index.array.ndim != len(shape):
+        return gather(input.reshape(-1)[:0], 0, index.reshape(-1)).reshape(index.array.shape)
+    place = _places(input, dim, index, "gather")
     value = input.array[place]
     return record("gather", value, (input,), (lambda xp, dy: xp.placed(dy, shape, place, True),))
 
