@@ -107,7 +107,8 @@ def special_values(draw):
     shape = tuple(max(size, 1) for size in draw.shape(0, 2))
     if np.dtype(dtype).kind in "iu":
         limits = np.iinfo(dtype)
-        pool = [limits.min, limits.min + 1, limits.max, limits.max - 1, 0, 1, 2, 3, 7] + [-1, -2, -3, -7] * (dtype != "uint8")
+        lowest = limits.min + (dtype in ("int32", "int64"))  # PyTorch ends the process where it divides the very lowest by -1
+        pool = [lowest, limits.min + 1, limits.max, limits.max - 1, 0, 1, 2, 3, 7] + [-1, -2, -3, -7] * (dtype != "uint8")
     else:
         pool = FLOATING
     with np.errstate(all="ignore"):

@@ -193,6 +193,8 @@ def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False
     """
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"the norm is for floating point, got {x.dtype}; use x.float()")
+    if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
+        raise RuntimeError(f"the Frobenius norm is of vectors and matrices, along one dim, two or all, got {tuple(dim)}; use p=2")
     order, axes, shape = 2.0 if p == "fro" else float(p), _axes(x, dim), x.array.shape
     if (order < 0 or order == math.inf) and 0 in [shape[axis] for axis in axes]:
         raise RuntimeError(f"a norm with p = {p} of no elements is not defined: shape {tuple(shape)} along {axes}")
