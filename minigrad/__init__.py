@@ -11,21 +11,24 @@ from typing import Any
 
 from . import autograd, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
+from .autograd.anomaly_mode import is_anomaly_enabled
 from .backend import current_device as get_default_device
 from .backend import set_default_device
 from .ops import *  # noqa: F403
 from .random import *  # noqa: F403
 from .serialization import load, save
-from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
+from .state import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, scope, set_grad_enabled, step,
+)  # fmt: skip
 from .trace import trace
 from .types import DTYPES, Size, device, dtype, set_default_dtype
 from .types import default_dtype as get_default_dtype
 
 __all__ = [
     "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "float", "float16", "float32",
-    "float64", "get_default_device", "get_default_dtype", "half", "inf", "int", "int8", "int16", "int32", "int64",
-    "is_grad_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
-    "set_grad_enabled", "short", "step", "trace", "uint8",
+    "float64", "get_default_device", "get_default_dtype", "half", "inf", "inference_mode", "int", "int8", "int16", "int32", "int64",
+    "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope",
+    "set_default_device", "set_default_dtype", "set_grad_enabled", "short", "step", "trace", "uint8",
 ]  # fmt: skip
 __all__ += ops.__all__
 __all__ += random.__all__

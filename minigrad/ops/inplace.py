@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, note_change, record, refresh, wrap
+from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, wrap
 from .elementwise import _of, as_variable, fitting, plain
 from .index import _zeroed, getitem, reachable, split_index
 from .shape import expand
@@ -65,14 +65,33 @@ def write(x: Any, result: Any) -> Tensor:
             raise RuntimeError(f"a tensor of {x.dtype} cannot take a result of {result.dtype} in place; use the out-of-place form")
         result = result.to(x.dtype)
     refresh(x)
+    tracked = state.recording and (x.node is not None or result.node is not None or _root(x).node is not None)
+    if tracked:
+        require_followable(x)
     _put(x.array, ..., result)
     note_change(x)
-    if state.recording and (x.node is not None or result.node is not None or _root(x).node is not None):
+    if tracked:
+        before = x.node
         if x.base is None:
             x.node = result.node
         else:
-            _hang_on_root(x, result)
+            hang_on_root(x, result)
+        keep_retaining(x, before)
     return x
+
+
+def require_followable(x: Any) -> None:
+    """RuntimeError for a view whose changes the tensor whose memory it shows cannot follow."""
+    view = x
+    while view.base is not None:
+        if view.base.fixed is not None:
+            raise RuntimeError(
+                f"a view of shape {tuple(x.array.shape)} cannot be changed in place where gradients are wanted: {view.base.fixed}. "
+                "Use the out-of-place form of the operation (x = x + 1 instead of x += 1), or change a clone() of it"
+            )
+        view = view.base.of
+
+
 
 
 def _root(x: Any) -> Any:
@@ -81,7 +100,7 @@ def _root(x: Any) -> Any:
     return x
 
 
-def _hang_on_root(x: Any, result: Any) -> None:
+def hang_on_root(x: Any, result: Any) -> None:
     """x is a view, and has just been overwritten by `result`: so was a part of the tensor whose memory it shows."""
     chain, root = [], x
     while root.base is not None:
@@ -147,6 +166,11 @@ def _fills_mask(chosen: Any, value: Any) -> bool:
 
 def _put(array: Any, place: Any, value: Any) -> None:
     given = value.array if isinstance(value, Variable) else value
+    if not getattr(array.flags, "writeable", True):
+        raise RuntimeError(
+            f"several elements of a tensor of shape {tuple(array.shape)} lie in one place in memory (expand() makes such), or it shows "
+            "memory that must not change: it cannot be changed in place. Use the out-of-place form, or change a clone() of it"
+        )
     try:
         array[place] = given
     except (TypeError, ValueError) as problem:
@@ -173,7 +197,7 @@ def copy_(x: Any, source: Any) -> Tensor:
     if source.__class__ in (float, int, bool):
         return fill_(x, source)
     require_changeable(x)
-    return _overwrite(x, as_variable(source, x).to(x.device, x.dtype))
+    return _replace(x, as_variable(source, x).to(x.device, x.dtype))
 
 
 def fill_(x: Any, value: Any) -> Tensor:
@@ -181,17 +205,17 @@ def fill_(x: Any, value: Any) -> Tensor:
     require_changeable(x)
     value = plain(value)
     if value.__class__ in (float, int, bool):
-        return _overwrite(x, wrap(_of(x.array).asarray(fitting(value, x.array.dtype), x.array.dtype)))
+        return _replace(x, wrap(_of(x.array).asarray(fitting(value, x.array.dtype), x.array.dtype)))
     given = as_variable(value, x)
     if given.array.ndim:
         raise RuntimeError(f"fill_ takes a number or a tensor without axes, got shape {tuple(given.array.shape)}; use copy_")
-    return _overwrite(x, given.to(x.device, x.dtype))
+    return _replace(x, given.to(x.device, x.dtype))
 
 
-def _overwrite(x: Any, given: Any) -> Tensor:
+def _replace(x: Any, given: Any) -> Tensor:
     """x = given, broadcast        dx = 0, for what x was before        dgiven = dy"""
     value = expand(given, x.array.shape).array
-    return write(x, record("copy", value, (x, given), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy)))
+    return write(x, record("replaced", value, (x, given), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy)))
 
 
 def zero_(x: Any) -> Tensor:
