@@ -37,6 +37,7 @@ EQUAL = [  # what is computed, its dtype, its elements
     (lambda: T.zeros(0, 1)[:, T.tensor([5])], "float32", []),
     (lambda: T.nn.functional.linear(HALVES, HALVES), "float32", 5),
     (lambda: tensor([1e300], "float64").float(), "float32", [np.inf]),
+    (lambda: T.nn.functional.softplus(tensor([15, -20], "float16")), "float16", [15, 0]),
     (lambda: T.lerp(tensor([1]), tensor([np.inf]), 0.25), "float32", [np.inf]),
 ]
 

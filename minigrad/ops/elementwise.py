@@ -405,7 +405,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     _refuse("softplus", "biu", x.array)
     scaled = x.array * beta
     xp = _of(x.array)
-    value = xp.where(scaled > threshold, x.array, xp.log1p(xp.exp(xp.minimum(scaled, threshold))) / beta)
+    value = xp.where(scaled > threshold, x.array, (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta)  # no overflow
     rule = lambda xp, dy, x: xp.where(x * beta > threshold, dy, dy * xp.sigmoid(x * beta))
     return record("softplus", value.astype(scaled.dtype, copy=False), (x,), (rule,), (x,))
 
