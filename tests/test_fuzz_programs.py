@@ -153,7 +153,7 @@ def graphs(draw):
             if draw.coin(0.99):
                 continue
             return "\n".join([*lines, f"y = {text}"]), arrays
-        if names[name].numel() > 200:
+        if names[name].numel() > 200 or not names[name].isfinite().all():
             continue
         large = names[name].numel() and not names[name].abs().max() < 6
         if large:
@@ -170,7 +170,7 @@ def graphs(draw):
 def in_place(draw):
     """Changes in place of tensors with a history, without views: what was saved, what may not be changed, what fits."""
     shape = draw.shape(0, 3)
-    arrays = [draw.array(shape), draw.array(draw.broadcast(shape, 0.03)), draw.array(draw.broadcast(shape, 0), draw.dtype())]
+    arrays = [draw.array(shape) + 0.00037, draw.array(draw.broadcast(shape, 0.03)), draw.array(draw.broadcast(shape, 0), draw.dtype())]
     start = draw.one(*["a = x0 * 2", "a = x0.exp()", "a = x0.tanh()", "a = x0.clone()", "a = x0.relu()", "a = x0 + x1"] * 4, "a = x0")
     lines, pool = [start], ["a"]
     for number in range(draw.randint(1, 6)):
