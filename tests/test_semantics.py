@@ -137,6 +137,13 @@ def test_changes_in_place_by_floor_division_and_remainder():
     assert same is x and x.item() == 1
 
 
+def test_true_alone_stands_for_everything():
+    x = T.tensor([1, 2])
+    x[True] = T.tensor([2.5, 3.5])
+    x[False] = 9
+    assert x.tolist() == [2, 3]
+
+
 def test_strides_without_elements():
     assert T.zeros(2, 0, 3).stride() == (3, 3, 1)
 

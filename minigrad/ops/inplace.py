@@ -127,6 +127,8 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     """
     require_changeable(x)
     refresh(x)
+    if index.__class__ is bool:  # True alone stands for all of x, in any dtype, and False for none of it
+        return setitem(x, None, value) if index else None
     value = plain(value)
     value = fitting(value, x.array.dtype) if value.__class__ in (float, int, bool) else as_variable(value, x)
     direct, chosen = split_index(x, index)
