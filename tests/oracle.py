@@ -223,7 +223,9 @@ def by_differences(lines, arrays, wanted, ours):
     steps = [np.sin(np.arange(array.size) * 3.0 + 1).reshape(array.shape) * wants for array, wants in zip(arrays, wanted, strict=True)]
     sums = []
     for size in (1e-6, -1e-6):
-        moved = run(minigrad, lines, [array + size * step for array, step in zip(arrays, steps, strict=True)], wanted, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            moved = run(minigrad, lines, [array + size * step for array, step in zip(arrays, steps, strict=True)], wanted, 0)
         sums.append(sum((value * weights(value)).sum() for value, used in zip(moved["values"], ours["used"], strict=True) if used))
     with np.errstate(invalid="ignore"):
         slope = (sums[0] - sums[1]) / 2e-6
