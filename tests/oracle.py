@@ -226,7 +226,7 @@ def by_differences(lines, arrays, wanted, ours):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             moved = run(minigrad, lines, [array + size * step for array, step in zip(arrays, steps, strict=True)], wanted, 0)
-        sums.append(sum((value * weights(value)).sum() for value, used in zip(moved["values"], ours["used"], strict=True) if used))
+            sums.append(sum((value * weights(value)).sum() for value, used in zip(moved["values"], ours["used"], strict=True) if used))
     with np.errstate(invalid="ignore"):
         slope = (sums[0] - sums[1]) / 2e-6
     gradients = ours.get("gradient 1") or [np.zeros(array.shape) for array, wants in zip(arrays, wanted, strict=True) if wants]
