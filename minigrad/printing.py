@@ -25,14 +25,15 @@ def to_text(tensor: Any) -> str:
         shown = _shown(array)
         body = _rows(array, _Numbers(shown), len(prefix), array.size > THRESHOLD)
     text, suffixes = prefix + body, _suffixes(tensor, array)
-    length = len(text) - text.rfind("\n") - 1
+    length = len(text) - text.rfind("\n") + 1  # PyTorch counts two more than there are
     for suffix in suffixes:
-        if length + len(suffix) + 2 > WIDTH:
+        width = len(suffix.replace("minigrad.", "torch."))  # so that lines break where PyTorch's do
+        if length + width + 2 > WIDTH:
             text += ",\n" + " " * len(prefix) + suffix
-            length = len(prefix) + len(suffix)
+            length = len(prefix) + width
         else:
             text += ", " + suffix
-            length += 2 + len(suffix)
+            length += 2 + width
     return text + ")"
 
 

@@ -576,7 +576,7 @@ def kept_as_tensor(kept: Any, node: Node) -> Any:
         tensor.version = kept.version
         tensor.node = node if kept.index is None else branch_of(node, kept.index)
         return tensor
-    return wrap(kept) if kept.__class__ in _ARRAYS else kept
+    return wrap(kept) if kept.__class__ in _BY_CLASS else kept
 
 
 def _deliver_branch(branch: Branch, gradient: Any, heap: list[int], waiting: dict[int, list[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,6 +116,8 @@ class Tensor(Variable):
     def stride(self, dim: int | None = None) -> Any:
         """How many elements lie between neighbours along each axis, or along one."""
         steps = tuple(step // self.array.dtype.itemsize for step in self.array.strides)
+        if self.array.size == 0:  # NumPy has zeros here; PyTorch counts an axis without elements as one
+            steps = tuple(math.prod([max(size, 1) for size in self.array.shape[axis + 1 :]]) for axis in range(self.array.ndim))
         return steps if dim is None else steps[dim]
 
     def data_ptr(self) -> int:
@@ -298,7 +301,7 @@ class Tensor(Variable):
         return self._waited(self.array.item())
 
     def __index__(self) -> int:
-        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+        if self.array.dtype.kind not in "biu" or self.array.size != 1:
             raise TypeError(f"only a single integer can serve as an index, got shape {tuple(self.array.shape)} of {self.dtype}")
         return int(self.item())
 
@@ -362,6 +365,8 @@ class Tensor(Variable):
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype and on the device of another."""
+        if not isinstance(other, Tensor):
+            raise TypeError(f"type_as needs another tensor, got {type(other).__name__}; use to(dtype)")
         return self.to(other)
 
     def cpu(self) -> Tensor:
@@ -427,12 +432,14 @@ class Tensor(Variable):
     @property
     def T(self) -> Tensor:
         """All axes in reverse order."""
-        return ops.permute(self, *range(self.array.ndim)[::-1])
+        return ops.permute(self, tuple(range(self.array.ndim)[::-1]))
 
     @property
     def mT(self) -> Tensor:
         """The last two axes swapped."""
-        if self.array.ndim < 2:
+        if self.array.ndim == 0:
+            return self
+        if self.array.ndim == 1:
             raise RuntimeError(f".mT needs at least two axes, got shape {tuple(self.array.shape)}")
         return ops.transpose(self, -2, -1)
 
@@ -461,7 +468,6 @@ class Tensor(Variable):
     __neg__ = ops.neg
     __pos__ = ops.positive
     __abs__ = ops.abs
-    __invert__ = ops.bitwise_not
     __and__ = __rand__ = ops.bitwise_and
     __or__ = __ror__ = ops.bitwise_or
     __xor__ = __rxor__ = ops.bitwise_xor
@@ -474,6 +480,11 @@ class Tensor(Variable):
 
     def __ne__(self, other: object) -> Any:
         return ops.ne(self, other) if _comparable(other) else NotImplemented
+
+    def __invert__(self) -> Tensor:
+        if self.array.dtype.kind == "f":
+            raise TypeError(f"~ works on bools and integers, got {self.dtype}; compare first, as in ~(x > 0)")
+        return ops.bitwise_not(self)
 
     def __rsub__(self, other: Any) -> Tensor:
         return ops.sub(other, self)
@@ -491,7 +502,7 @@ class Tensor(Variable):
         return ops.pow(other, self)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(ops.as_tensor(other), self)
+        return NotImplemented if isinstance(other, (float, int, np.generic)) else ops.matmul(ops.as_tensor(other), self)
 
     add, sub, mul, div, pow, neg = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg
     subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
@@ -538,12 +549,14 @@ class Tensor(Variable):
 
     copy_, fill_, zero_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_
     add_, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    floor_divide_, remainder_ = in_place(ops.floor_divide), in_place(ops.remainder)
     neg_, abs_, exp_, log_, sqrt_ = (in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
     tanh_, sigmoid_, relu_, clamp_ = (in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
     masked_fill_, scatter_, scatter_add_, index_add_ = (
         in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
     )
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
+    __ifloordiv__, __imod__ = floor_divide_, remainder_
     __iand__, __ior__, __ixor__ = (in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
 
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:

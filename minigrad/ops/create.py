@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backend, types
 from ..tape import Leaf, Variable, record, wrap
-from .elementwise import _of
+from .elementwise import _of, _quiet, fitting, plain
 from .shape import ints
 
 if TYPE_CHECKING:
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 def finish(host: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     """A leaf tensor with the elements of a NumPy array, on the device asked for."""
     where = backend.current_device() if device is None else types.device(device)
-    array = np.asarray(host) if dtype is None else np.asarray(host).astype(types.numpy_dtype(dtype), copy=False)
+    array = np.asarray(host) if dtype is None else _converted(np.asarray(host), types.numpy_dtype(dtype))
     made = wrap(backend.on(where).from_host(array, where.index))
     return made.requires_grad_() if requires_grad else made
+
+
+def _converted(array: Any, dtype: np.dtype[Any]) -> Any:
+    """An array in another dtype; what does not fit becomes infinite, or wraps round, as in PyTorch."""
+    with _quiet():
+        return array.astype(dtype, copy=False)
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -47,6 +53,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     elif isinstance(data, (list, tuple, range)):
         data = _host_lists(data)
     array = np.array(data)
+    if dtype is not None and not hasattr(data, "dtype"):
+        _require_fitting(array, types.numpy_dtype(dtype))
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _dtype_of_lists(data) if array.dtype.kind in "fbiu" else None
     if dtype is None:
@@ -56,13 +64,20 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return finish(array, dtype, device, requires_grad)
 
 
+def _require_fitting(array: Any, dtype: np.dtype[Any]) -> None:
+    """RuntimeError where Python numbers do not fit the integers they shall be stored in; those of an array wrap round."""
+    if dtype.kind in "iu" and array.size and array.dtype.kind in "iuf":
+        for extreme in (array.min(), array.max()):
+            fitting(extreme.item(), dtype)
+
+
 def _host_lists(data: Any) -> Any:
     """Nested lists with the tensors among them as arrays of numbers; ValueError where rows differ in length."""
     try:
         converted = [_host_lists(each) if isinstance(each, (list, tuple, range)) else _host_number(each) for each in data]
         numbers = [each for each in converted if not isinstance(each, list)]
         if numbers and all(isinstance(each, np.ndarray) for each in numbers) and len(numbers) == len(converted):
-            return np.stack(numbers)
+            return np.stack(numbers).astype(_dtype_of_lists(numbers))
         np.shape(converted)
         return converted
     except ValueError as problem:
@@ -108,7 +123,7 @@ def _filled(value: Any, size: tuple[Any, ...], dtype: Any, device: Any, requires
     if any(each < 0 for each in shape):
         raise RuntimeError(f"sizes must not be negative, got {shape}")
     kind = types.default_dtype().numpy if dtype is None else types.numpy_dtype(dtype)
-    xp = backend.on(where)
+    xp, value = backend.on(where), fitting(plain(value), kind)
     with xp.at(where.index):
         made = wrap(xp.full(shape, value, kind))
     return made.requires_grad_() if requires_grad else made
@@ -132,6 +147,8 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 def full(size: Sequence[int], fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value repeated; its dtype follows the value."""
     if isinstance(fill_value, Variable):
+        if fill_value.array.ndim:
+            raise TypeError(f"full takes a number or a tensor without axes, got shape {tuple(fill_value.array.shape)}")
         fill_value = fill_value.item()  # type: ignore[attr-defined]
     if dtype is None:
         dtype = {bool: np.bool_, int: np.int64}.get(type(fill_value))
@@ -171,10 +188,13 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     start, end, step = (each.item() if isinstance(each, Variable) else each for each in (start, end, step))  # type: ignore[attr-defined]
     if end is None:
         start, end = 0, start
+    if not math.isfinite(end - start) or math.isnan(step):
+        raise RuntimeError(f"arange needs finite ends, got {start} and {end}")
     if step == 0 or (end - start) * step < 0:
         raise RuntimeError(f"arange from {start} to {end} needs a step in that direction, got {step}")
     if dtype is None:
         dtype = np.int64 if all(isinstance(each, (int, np.integer)) for each in (start, end, step)) else types.default_dtype()
+    _refuse_bools("arange", dtype)
     count = math.ceil((end - start) / step)
     where = backend.current_device() if device is None else types.device(device)
     xp = backend.on(where)
@@ -185,11 +205,21 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
 
 def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers, evenly spaced, from start to end, both included"""
+    if steps < 0:
+        raise RuntimeError(f"linspace needs at least 0 steps, got {steps}")
+    _refuse_bools("linspace", dtype)
     return finish(np.linspace(start, end, steps), dtype or types.default_dtype(), device, requires_grad)
+
+
+def _refuse_bools(name: str, dtype: Any) -> None:
+    if dtype is not None and types.numpy_dtype(dtype).kind == "b":
+        raise NotImplementedError(f"{name} makes numbers, not bools")
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A matrix with ones on its diagonal"""
+    if min(n, n if m is None else m) < 0:
+        raise RuntimeError(f"eye needs sizes of at least 0, got {n} and {m}")
     return finish(np.eye(n, m), dtype or types.default_dtype(), device, requires_grad)
 
 
@@ -200,7 +230,9 @@ def clone(x: Any) -> Tensor:
 
 def cast(x: Any, dtype: Any) -> Tensor:
     """y = x in another dtype        dx = dy, which the tape returns to x's dtype"""
-    return record("to_copy", x.array.astype(types.numpy_dtype(dtype)), (x,), (lambda xp, dy: dy,))
+    with _quiet():  # what does not fit becomes infinite or wraps round, without a word, as in PyTorch
+        value = x.array.astype(types.numpy_dtype(dtype))
+    return record("to_copy", value, (x,), (lambda xp, dy: dy,))
 
 
 def to_device(x: Any, device: Any) -> Tensor:

@@ -41,10 +41,35 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     if isinstance(a, Variable):
         if b.__class__ in _PLAIN:
             return _with_number(a.array, b)
-        return promote(a, as_variable(b, a))
+        return _with_number(a.array, plain(b)) if isinstance(b, np.generic) else promote(a, as_variable(b, a))
     if a.__class__ in _PLAIN:
         return _with_number(b.array, a)[::-1]
-    return promote(as_variable(a, b), b)
+    return _with_number(b.array, plain(a))[::-1] if isinstance(a, np.generic) else promote(as_variable(a, b), b)
+
+
+def plain(given: Any) -> Any:
+    """A NumPy number as the Python number that PyTorch takes it for (a NumPy bool for a float); anything else as it is."""
+    if not isinstance(given, np.generic):
+        return given
+    return int(given) if given.dtype.kind in "iu" else float(given)
+
+
+def fitting(number: float, dtype: np.dtype[Any]) -> Any:
+    """A Python number as `dtype` holds it; RuntimeError where it does not fit. Unsigned takes negative ones, wrapped."""
+    if dtype.kind == "b":
+        return bool(number)
+    smallest, largest = _LIMITS[dtype.name]
+    if dtype.kind == "f":
+        if smallest <= number <= largest or not math.isfinite(number):
+            return number
+    elif (-largest if dtype.kind == "u" else smallest) <= number <= largest:  # NaN is no integer either
+        return int(number) if number >= smallest else int(number) + largest + 1
+    raise RuntimeError(f"{number} does not fit {types.of_numpy(dtype)}, which goes from {smallest} to {largest}")
+
+
+_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int8", "int16", "int32", "int64", "uint8")} | {
+    name: (float(np.finfo(name).min), float(np.finfo(name).max)) for name in ("float16", "float32", "float64")
+}
 
 
 def _with_number(array: Any, number: float) -> tuple[Any, float]:
@@ -105,9 +130,8 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """y = a + alpha b        da = dy        db = alpha dy"""
     x, y = promote(a, b)
     try:
-        if alpha != 1:
-            _refuse_fraction(alpha, x)
-            return record("add", x + alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * alpha))
+        if alpha != 1 or alpha.__class__ is not int:
+            return record("add", x + _scaled(alpha, x, y), (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * alpha))
         return record("add", x + y, (a, b), _ADD)
     except ValueError as problem:
         raise _mismatch(x, y) from problem
@@ -121,9 +145,8 @@ def sub(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     x, y = promote(a, b)
     _refuse_bool("subtraction", a, b)
     try:
-        if alpha != 1:
-            _refuse_fraction(alpha, x)
-            return record("sub", x - alpha * y, (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * -alpha))
+        if alpha != 1 or alpha.__class__ is not int:
+            return record("sub", x - _scaled(alpha, x, y), (a, b), (lambda xp, dy: dy, lambda xp, dy: dy * -alpha))
         return record("sub", x - y, (a, b), _SUB)
     except ValueError as problem:
         raise _mismatch(x, y) from problem
@@ -156,6 +179,7 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
         return trunc_divide(a, b)
     if rounding_mode is not None:
         raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+    a, b = (float(a) if a.__class__ is int else a), (float(b) if b.__class__ is int else b)  # beside uint8, -1 would become 255
     x, y = (_floating(each) for each in promote(a, b))
     return record("div", _both(operator.truediv, x, y), (a, b), _DIV, (a if wants(b) else None, b))
 
@@ -166,6 +190,7 @@ _DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))
 def floor_divide(a: Any, b: Any) -> Tensor:
     """y = ⌊a / b⌋, no gradient"""
     x, y = promote(a, b)
+    _refuse("floor_divide", "b", x, y)
     _refuse_zero(x, y)
     return wrap(_both(operator.floordiv, x, y))
 
@@ -173,6 +198,7 @@ def floor_divide(a: Any, b: Any) -> Tensor:
 def trunc_divide(a: Any, b: Any) -> Tensor:
     """y = a / b without its fraction, no gradient"""
     x, y = promote(a, b)
+    _refuse("trunc_divide", "b", x, y)
     _refuse_zero(x, y)
     floor, rest = _both(operator.floordiv, x, y), _both(operator.mod, x, y)
     if floor.dtype.kind == "f":
@@ -183,6 +209,7 @@ def trunc_divide(a: Any, b: Any) -> Tensor:
 def remainder(a: Any, b: Any) -> Tensor:
     """y = a - b ⌊a / b⌋, which has the sign of b        da = dy        db = -dy ⌊a / b⌋"""
     x, y = promote(a, b)
+    _refuse("remainder", "b", x, y)
     _refuse_zero(x, y)
     rule = (lambda xp, dy, floor: dy, lambda xp, dy, floor: -dy * floor)
     return record("remainder", _both(operator.mod, x, y), (a, b), rule, (_both(operator.floordiv, x, y),))
@@ -196,9 +223,12 @@ def neg(x: Any) -> Tensor:
 
 def pow(a: Any, b: Any) -> Tensor:
     """y = aᵇ        da = dy b aᵇ⁻¹        db = dy y ln a, and 0 where a = 0 and b ≥ 0"""
+    a, b = plain(a), plain(b)
     x, y = promote(a, b)
-    if getattr(x, "dtype", np.dtype(bool)).kind in "iu" and y.__class__ is int and y < 0:
-        raise RuntimeError(f"integers to a negative power ({y}) are not integers; use x.float() ** {y}")
+    if y.__class__ is not bool:  # x ** True is x
+        _refuse("pow", "b", x, y)
+    if getattr(x, "dtype", _BOOL).kind in "iu" and b.__class__ is int and b < 0:
+        raise RuntimeError(f"integers to a negative power ({b}) are not integers; use x.float() ** {b}")
     whole = _kind_of(x) in "biu" and _kind_of(y) in "iu"
     value = _both(_integer_power if whole and y.__class__ is not int else operator.pow, x, y)
     value = value.astype(_BOOL) if _kind_of(x) == _kind_of(y) == "b" else value  # NumPy gives int8
@@ -229,11 +259,21 @@ def _pow_exponent(xp: Any, dy: Any, a: Any, b: Any, y: Any) -> Any:
 
 
 def lerp(start: Any, end: Any, weight: Any) -> Tensor:
-    """y = start + weight (end - start)"""
+    """y = start + weight (end - start)        dstart = dy (1 - weight)        dend = dy weight        dweight = dy (end - start)"""
+    _tensors("lerp", start, end)
     for each in (end, weight):
-        if isinstance(each, Variable) and each.array.dtype != start.array.dtype:
+        if isinstance(each, Variable) and (each is end or each.array.ndim) and each.array.dtype != start.array.dtype:
             raise RuntimeError(f"lerp needs tensors of one dtype, got {start.dtype} and {each.dtype}")  # type: ignore[attr-defined]
-    return add(start, mul(sub(end, start), weight))
+    x, y = promote(start, end)
+    _refuse("lerp", "biu", x)
+    w = weight.array.astype(x.dtype) if isinstance(weight, Variable) else x.dtype.type(weight)
+    value = _both(lambda x, y: _of(x).where(_of(x).abs(w) < 0.5, x + w * (y - x), y - (y - x) * (1 - w)), x, y)  # exact at both ends
+    rule = (
+        lambda xp, dy, start, end, weight: dy * (1 - weight),
+        lambda xp, dy, start, end, weight: dy * weight,
+        lambda xp, dy, start, end, weight: dy * (end - start),
+    )
+    return record("lerp", value, (start, end, weight), rule, (*((start, end) if wants(weight) else (None, None)), weight))
 
 
 # --------------------------------------------------------------------------------------------------- of one argument
@@ -247,7 +287,8 @@ def positive(x: Any) -> Tensor:
 
 def abs(x: Any) -> Tensor:
     """y = |x|        dx = dy sign x"""
-    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: dy * (x > 0) - dy * (x < 0),), (x,))
+    _refuse("abs", "b", x.array)
+    return record("abs", _of(x.array).abs(x.array), (x,), (lambda xp, dy, x: xp.where(x > 0, dy, xp.where(x < 0, -dy, dy * 0.0)),), (x,))
 
 
 def sign(x: Any) -> Tensor:
@@ -348,26 +389,30 @@ def sigmoid(x: Any) -> Tensor:
 
 def relu(x: Any) -> Tensor:
     """y = max(x, 0)        dx = dy where x > 0"""
+    _refuse("relu", "b", x.array, error=RuntimeError)
     value = _of(x.array).maximum(x.array, 0)
     return record("relu", value, (x,), (lambda xp, dy, y: dy * (y > 0),), (value,))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
     """y = x where x > 0, else slope x"""
+    _refuse("leaky_relu", "biu", x.array)
     return where(x > 0, x, x * negative_slope)
 
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """y = ln(1 + e^(beta x)) / beta        dx = dy σ(beta x); y = x above the threshold, as in PyTorch"""
-    scaled = _floating(x.array) * beta
+    _refuse("softplus", "biu", x.array)
+    scaled = x.array * beta
     xp = _of(x.array)
-    value = xp.where(scaled > threshold, x.array, xp.log1p(xp.exp(xp.minimum(scaled, threshold))) / beta)
+    value = xp.where(scaled > threshold, x.array, (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta)  # no overflow
     rule = lambda xp, dy, x: xp.where(x * beta > threshold, dy, dy * xp.sigmoid(x * beta))
     return record("softplus", value.astype(scaled.dtype, copy=False), (x,), (rule,), (x,))
 
 
 def silu(x: Any) -> Tensor:
     """y = x σ(x)"""
+    _refuse("silu", "biu", x.array)
     with _quiet():
         return mul(x, sigmoid(x))
 
@@ -380,6 +425,7 @@ def erf(x: Any) -> Tensor:
 
 def gelu(x: Any, approximate: str = "none") -> Tensor:
     """y = x Φ(x), Φ the normal distribution; `approximate="tanh"` as in PyTorch"""
+    _refuse("gelu", "biu", x.array)
     if approximate == "tanh":
         return x * 0.5 * (1 + tanh((x + 0.044715 * x * x * x) * math.sqrt(2 / math.pi)))
     if approximate != "none":
@@ -409,6 +455,7 @@ def trunc(x: Any) -> Tensor:
 
 
 def _rounded(name: str, x: Any) -> Tensor:
+    _refuse("floor, ceil, round or trunc", "b", x.array)
     value = getattr(_of(x.array), name)(x.array) if x.array.dtype.kind == "f" else x.array.copy()
     return record(name, value, (x,), (lambda xp, dy: xp.zeros_like(dy),))
 
@@ -436,21 +483,35 @@ def _larger(name: str, a: Any, b: Any, loses: Any, wins: Any) -> Tensor:
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
-    """y = x, held between min and max (numbers or tensors)        dx = dy where x lies between or on them"""
+    """y = x, held between min and max (both numbers or both tensors)        dx = dy where x lies between or on them
+
+    A min above the max gives the max; NaN, in x or as a bound, gives NaN.
+    """
     if min is None and max is None:
         raise RuntimeError("clamp needs a min, a max or both")
     if isinstance(min, Variable) or isinstance(max, Variable):
-        x = where(x < min, min, x) if min is not None else x
-        return where(x > max, max, x) if max is not None else x
+        _tensors("clamp", *[bound for bound in (min, max) if bound is not None])
+        if min is not None and max is not None:
+            _refuse("clamp", "b", x.array, min.array, max.array)
+        x = x if min is None else _held(x, min, "maximum", operator.ge, operator.lt)
+        return x if max is None else _held(x, max, "minimum", operator.le, operator.gt)
+    bounds = [plain(bound) for bound in (min, max)]
     value = x.array
-    for bound in (min, max):
+    for bound in bounds:
         value = value if bound is None else _with_number(value, bound)[0]
-    inside = True
-    if min is not None:
-        inside, value = inside & (x.array >= min), _of(value).maximum(value, min)
-    if max is not None:
-        inside, value = inside & (x.array <= max), _of(value).minimum(value, max)
+    _refuse("clamp", "b", value)
+    low, high = [None if bound is None else fitting(bound, value.dtype) for bound in bounds]
+    inside = (True if low is None else value >= low) & (True if high is None else value <= high)
+    value = value if low is None else _of(value).maximum(value, low)
+    value = value if high is None else _of(value).minimum(value, high)
     return record("clamp", value, (x,), (lambda xp, dy, inside: dy * inside,), (inside,))
+
+
+def _held(x: Any, bound: Any, name: str, keeps: Any, yields: Any) -> Tensor:
+    """The larger or the smaller of x and a bound        where they are equal the gradient is for x"""
+    a, b = promote(x, bound)
+    rule = (lambda xp, dy, kept, taken: xp.where(kept, dy, 0.0), lambda xp, dy, kept, taken: xp.where(taken, dy, 0.0))
+    return record("clamp", _both(getattr(_of(a), name), a, b), (x, bound), rule, (keeps(a, b), yields(a, b)))
 
 
 def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
@@ -460,6 +521,7 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
     holds = condition.array
     if holds.dtype not in (_BOOL, np.uint8):
         raise RuntimeError(f"where needs a condition of bools, got {condition.dtype}; compare first, as in where(x != 0, a, b)")
+    a, b = plain(a), plain(b)
     if a.__class__ in _PLAIN and b.__class__ in _PLAIN:
         kinds = {float: types.default_dtype().numpy, int: np.dtype(np.int64), bool: np.dtype(bool)}
         kind = max((kinds[a.__class__], kinds[b.__class__]), key=lambda kind: _KINDS[kind.kind])
@@ -514,6 +576,8 @@ def ge(a: Any, b: Any) -> Tensor:
 
 
 def _compare(name: str, a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Variable):
+        raise TypeError(f"{name} compares a tensor with a tensor or a number, got a number first; write the tensor first")
     x, y = promote(a, b)
     return wrap(_both(getattr(_of(x if y.__class__ in _PLAIN else y), name), x, y))
 
@@ -545,25 +609,28 @@ def bitwise_not(x: Any) -> Tensor:
 
 def bitwise_and(a: Any, b: Any) -> Tensor:
     """a & b of bools or integers"""
-    x, y = promote(a, b)
-    return wrap(_both(operator.and_, _bits(x), _bits(y)))
+    return _bitwise(operator.and_, a, b)
 
 
 def bitwise_or(a: Any, b: Any) -> Tensor:
     """a | b of bools or integers"""
-    x, y = promote(a, b)
-    return wrap(_both(operator.or_, _bits(x), _bits(y)))
+    return _bitwise(operator.or_, a, b)
 
 
 def bitwise_xor(a: Any, b: Any) -> Tensor:
     """a ^ b of bools or integers"""
+    return _bitwise(operator.xor, a, b)
+
+
+def _bitwise(function: Any, a: Any, b: Any) -> Tensor:
     x, y = promote(a, b)
-    return wrap(_both(operator.xor, _bits(x), _bits(y)))
+    _both(lambda x, y: np.broadcast_shapes(getattr(x, "shape", ()), getattr(y, "shape", ())), x, y)  # PyTorch looks at shapes before dtypes
+    return wrap(_both(function, _bits(x), _bits(y)))
 
 
 def _bits(x: Any) -> Any:
     if x.__class__ is float or getattr(x, "dtype", _BOOL).kind == "f":
-        raise RuntimeError("& | ^ ~ work on bools and integers, got floating point; compare first, as in (x > 0) & (x < 1)")
+        raise NotImplementedError("& | ^ ~ work on bools and integers, got floating point; compare first, as in (x > 0) & (x < 1)")
     return x
 
 
@@ -598,6 +665,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan
 
 def equal(a: Any, b: Any) -> bool:
     """Whether two tensors have the same shape and the same elements"""
+    _tensors("equal", a, b)
     _require_same_device(a.array, b.array)
     return a.array.shape == b.array.shape and bool((a.array == b.array).all())
 
@@ -632,7 +700,7 @@ def _mismatch(*arrays: Any) -> RuntimeError:
 
 def _tensors(name: str, *operands: Any) -> tuple[Any, ...]:
     """The operands, if none is a plain number; PyTorch refuses those here."""
-    if any(each.__class__ in _PLAIN for each in operands):
+    if any(each.__class__ in _PLAIN or isinstance(each, np.generic) for each in operands):
         raise TypeError(f"{name} is for two tensors, got {' and '.join(type(each).__name__ for each in operands)}; use tensor(number)")
     return operands
 
@@ -642,10 +710,25 @@ def _kind_of(x: Any) -> str:
     return np.dtype(x.__class__ if x.__class__ in _PLAIN else x.dtype).kind
 
 
-def _refuse_fraction(alpha: float, x: Any) -> None:
-    """RuntimeError where integers would be multiplied by an alpha that is none."""
-    if alpha.__class__ is float and _kind_of(x) != "f":
+def _scaled(alpha: Any, x: Any, y: Any) -> Any:
+    """alpha y in the dtype in which x and y meet; RuntimeError where that cannot hold alpha."""
+    dtype = (y if x.__class__ in _PLAIN else x).dtype
+    alpha = alpha.item() if isinstance(alpha, Variable) else plain(alpha)  # type: ignore[attr-defined]
+    if alpha.__class__ is bool and dtype.kind != "b":
+        raise RuntimeError(f"an alpha of {alpha} is for bools, not for {types.of_numpy(dtype)}")
+    if alpha.__class__ is float and dtype.kind != "f":
         raise RuntimeError(f"integers need an alpha that is an integer, got {alpha}; use x.float()")
+    if dtype.kind == "f":
+        return alpha * y
+    with _quiet():
+        return np.array(alpha).astype(dtype)[()] * (np.array(y).astype(dtype)[()] if y.__class__ in _PLAIN else y)
+
+
+def _refuse(name: str, kinds: str, *operands: Any, error: type[Exception] = NotImplementedError) -> None:
+    """NotImplementedError, or what PyTorch raises instead, where the elements of all operands are of these kinds: b, i, u, f."""
+    if all(_kind_of(each) in kinds for each in operands):
+        words = " or ".join({"b": "bools", "i": "integers", "u": "unsigned integers", "f": "floating point"}[each] for each in kinds)
+        raise error(f"{name} is not for {words}; convert first: x.float(), x.long(), x.bool()")
 
 
 def _refuse_zero(x: Any, y: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import ARRAYS
 from ..tape import Variable, record, record_view, wrap
-from .elementwise import _both, _of, _require_same_device
+from .elementwise import _both, _of, _require_same_device, fitting, plain, where
 from .shape import axis_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def getitem(x: Any, index: Any) -> Tensor:
     >>> x[1].tolist(), x[:, -1].tolist(), x[x > 9].tolist(), x[[0, 2], [1, 1]].tolist()
     ([4, 5, 6, 7], [3, 7, 11], [10, 11], [1, 9])
     """
-    plain, chosen = split_index(x, index)
-    if plain is not None:
-        x = _plain(x, plain)
+    direct, chosen = split_index(x, index)
+    if direct is not None:
+        x = _plain(x, direct)
     return x if chosen is None else _chosen(x, chosen)
 
 
@@ -48,13 +48,18 @@ def _plain(x: Any, index: Any) -> Tensor:
 
 
 def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
-    shape = x.array.shape
+    shape, index = x.array.shape, reachable(x, index)
     try:
         value = x.array[index]
     except IndexError as problem:
         raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
     repeats = not all(each.__class__ is slice or each.dtype == bool for each in index)
     return record("index", value, (x,), (lambda xp, dy: xp.placed(dy, shape, index, repeats),))
+
+
+def reachable(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`index`, its integers 0 where the tensor has no elements: there PyTorch does not look whether they are in range."""
+    return index if x.array.size else tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
 
 
 def placed(values: Any, shape: tuple[int, ...], index: Any, repeats: bool) -> Tensor:
@@ -69,17 +74,17 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
     """
     parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
+    for each in parts:
+        if each.__class__ is slice and each.step is not None and each.step <= 0:
+            raise ValueError(f"a slice of a tensor needs a step of at least 1, got {each.step}; use flip to go backwards")
     if all([each is None or each is ... or each.__class__ in (int, slice) for each in parts]):
-        for each in parts:
-            if each.__class__ is slice and each.step is not None and each.step < 0:
-                raise ValueError("slices with a negative step are not possible on tensors; use flip")
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
     full = _fitting(x, full)
     # A bool without axes makes an axis of size 1, and chooses that one entry or none.
     sizes = [max(_covers(each), 1) for each in full]
-    plain = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
+    direct = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
     chosen: list[Any] = []
     for each in full:
         if _is_array(each):
@@ -88,13 +93,14 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
             chosen.append(slice(None))
     while chosen and chosen[-1].__class__ is slice:
         chosen.pop()
-    trivial = all([each.__class__ is slice and each == slice(None) for each in plain])
-    return (None if trivial else plain), (tuple(chosen) or None)
+    trivial = all([each.__class__ is slice and each == slice(None) for each in direct])
+    return (None if trivial else direct), (tuple(chosen) or None)
 
 
 def _is_nested(index: Any) -> bool:
     """Whether a list stands for a tuple of indices: PyTorch reads x[[[0, 1], [2, 3]]] as x[[0, 1], [2, 3]]."""
-    return isinstance(index, list) and any([each is None or each is ... or isinstance(each, (list, tuple, slice)) for each in index])
+    kinds = (list, tuple, range, slice, Variable, np.ndarray)
+    return isinstance(index, list) and any([each is None or each is ... or isinstance(each, kinds) for each in index])
 
 
 def _fitting(x: Any, full: Sequence[Any]) -> list[Any]:
@@ -132,15 +138,20 @@ def _as_index(x: Any, part: Any) -> Any:
     """One part of an index, arrays and lists as arrays on the tensor's device, what counts as an integer as one."""
     if part is None or part is ... or part.__class__ is slice:
         return part
+    if isinstance(part, (str, bytes)):
+        raise TypeError(f"a tensor is not indexed by text, got {part!r}")
     if isinstance(part, Variable):
         part = part.array
+    elif isinstance(part, np.ndarray) and (part.dtype.kind == "i" or (part.dtype.kind == "f" and part.size == 0)):
+        part = part.astype(np.int64)
     if isinstance(part, (list, tuple, range)):
         part = np.asarray([each.array.item() if isinstance(each, Variable) else each for each in part])
         part = part.astype(np.int64) if part.size == 0 else part
     if isinstance(part, np.ndarray) and not isinstance(x.array, np.ndarray):
         part = _of(x.array).from_host(part)
-    if _is_array(part) and part.dtype.kind in "biu":
+    if _is_array(part) and (part.dtype.name in ("int64", "int32", "uint8", "bool") or (part.dtype.kind == "i" and part.ndim == 0)):
         _require_same_device(x.array, part)
+        part = part.astype(bool) if part.dtype == np.uint8 else part  # a mask, from before there was bool
         return int(part) if part.ndim == 0 and part.dtype != bool else part
     if isinstance(part, (bool, np.bool_)):
         return np.asarray(part)
@@ -169,8 +180,12 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.gather.html
     """
-    place = _places(input, dim, index, "gather")
+    if _some_without_axes(input, index):
+        return gather(input.reshape(-1), dim, index.reshape(-1)).reshape(index.array.shape)
     shape = input.array.shape
+    if index.array.size == 0 and index.array.ndim != len(shape):
+        return gather(input.reshape(-1)[:0], 0, index.reshape(-1)).reshape(index.array.shape)
+    place = _places(input, dim, index, "gather")
     value = input.array[place]
     return record("gather", value, (input,), (lambda xp, dy: xp.placed(dy, shape, place, True),))
 
@@ -178,8 +193,8 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     """`index` along `dim` and every entry's own position along the other axes, as one index into `x`."""
     axis, ids = axis_of(x, dim), index.array
-    if ids.dtype.kind not in "iu":
-        raise RuntimeError(f"{name} needs an index of integers, got {index.dtype}")
+    if ids.size and ids.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"{name} needs an index of int64 or int32, got {index.dtype}")
     if ids.ndim != x.array.ndim:
         raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
     if any(size > limit and each != axis for each, (size, limit) in enumerate(zip(ids.shape, x.array.shape, strict=True))):
@@ -190,7 +205,7 @@ def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     if ids.ndim == 0:
         return ()
     xp = _of(ids)
-    one = [1] * ids.ndim
+    one, ids = [1] * ids.ndim, ids.astype(np.int64, copy=False)
     others = [xp.arange(size).reshape((*one[:place], size, *one[place + 1 :])) for place, size in enumerate(ids.shape)]
     return tuple([ids if each == axis else other for each, other in enumerate(others)])
 
@@ -199,13 +214,20 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Tensor:
     """`gather` with the axes other than `dim` broadcast; without `dim`, of the flattened tensor"""
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
+    if indices.array.dtype != np.int64:
+        raise RuntimeError(f"take_along_dim needs indices of int64, got {indices.dtype}")
+    if indices.array.ndim != input.array.ndim:
+        shapes = f"{tuple(input.shape)} and {tuple(indices.shape)}"
+        raise RuntimeError(f"take_along_dim needs a tensor and indices with as many axes, got shapes {shapes}")
     _require_same_device(input.array, indices.array)
     axis = axis_of(input, dim)
     xp = _of(input.array)
     one = lambda shape: tuple([1 if each == axis else size for each, size in enumerate(shape)])
-    shape = np.broadcast_shapes(one(input.array.shape), one(indices.array.shape))
+    shape = _both(lambda x, ids: np.broadcast_shapes(one(x.shape), one(ids.shape)), input.array, indices.array)
     both = [(*shape[:axis], each.array.shape[axis], *shape[axis + 1 :]) for each in (input, indices)]
-    return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(indices.array, both[1])))
+    size, ids = input.array.shape[axis] if input.array.ndim else 1, indices.array
+    ids = xp.in_range(ids, -size, size - 1, "take_along_dim: ids", RuntimeError)
+    return gather(input.expand(both[0]), axis, wrap(xp.broadcast_to(xp.where(ids < 0, ids + size, ids), both[1])))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
@@ -213,7 +235,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if input.array.ndim == 0:
         return index_select(input.reshape(1), dim, index).reshape(())
     axis = axis_of(input, dim)
-    if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
+    if index.array.ndim > 1 or index.array.dtype.name not in ("int64", "int32"):
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
             f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
         )
@@ -234,6 +256,9 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     if reduce is not None:
         raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
     src = value if src is None else src
+    if _some_without_axes(input, index, src):
+        src = src.reshape(-1) if isinstance(src, Variable) else src  # type: ignore[attr-defined]
+        return scatter(input.reshape(-1), dim, index.reshape(-1), src).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter")
     result = input.array.copy()
     _of(result).put(result, place, taken.array if isinstance(taken, Variable) else taken)
@@ -241,12 +266,17 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     return record("scatter", result, (input, taken), rule)
 
 
+def _some_without_axes(*given: Any) -> bool:
+    """Whether tensors with no axes and with one stand together: there both count as one."""
+    return {each.array.ndim for each in given if isinstance(each, Variable)} == {0, 1}
+
+
 def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
     """dy with zeros at `place`."""
     if isinstance(dy, Variable):
-        untouched = _of(dy.array).ones(dy.array.shape, dy.array.dtype)
-        _of(dy.array).put(untouched, place, 0)
-        return dy * wrap(untouched)
+        touched = _of(dy.array).zeros(dy.array.shape, bool)
+        _of(dy.array).put(touched, place, True)
+        return where(wrap(touched), 0.0, dy)
     result = xp.array(dy)
     xp.put(result, place, 0)
     return result
@@ -254,6 +284,8 @@ def _zeroed(xp: Any, dy: Any, place: Any) -> Any:
 
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     """y = x with src[i, j] added to y[index[i, j], j] for dim 0, and so on        dx = dy        dsrc = dy from there"""
+    if _some_without_axes(input, index, src):
+        return scatter_add(input.reshape(-1), dim, index.reshape(-1), src.reshape(-1)).reshape(input.array.shape)
     place, taken = _source_of(input, dim, index, src, "scatter_add")
     result = input.array.copy()
     _of(result).add_at(result, place, taken.array)
@@ -263,15 +295,16 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
 def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, Any]:
     """Where to put, and what, cut to the size of the index."""
     axis_of(x, dim)
+    if isinstance(src, Variable) and src.array.dtype != x.array.dtype:
+        raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if index.array.ndim != x.array.ndim or index.array.size == 0:
         place = _places(x, dim, index, name) if index.array.size else tuple([slice(0, 0)] * x.array.ndim)
-        return place, src if index.array.size or not isinstance(src, Variable) else src[place]  # type: ignore[index]
+        nothing = index.array.size == 0 and isinstance(src, Variable)
+        return place, src.reshape(-1)[:0].reshape(x.array[place].shape) if nothing and x.array.ndim else src
     place = _places(x, dim, index, name)
     if not isinstance(src, Variable):
         return place, src
     _require_same_device(x.array, src.array)
-    if src.array.dtype != x.array.dtype:
-        raise RuntimeError(f"{name} needs source and tensor of one dtype, got {src.dtype} and {x.dtype}")  # type: ignore[attr-defined]
     if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
         shapes = f"{tuple(src.array.shape)} and {tuple(index.shape)}"
         raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {shapes}")
@@ -280,7 +313,13 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Tensor:
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
+    if index.array.ndim > 1:
+        raise IndexError(f"index_add needs a vector of integers, got shape {tuple(index.shape)}")
+    if index.array.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"index_add needs ids of int64 or int32, got {index.dtype}")
     if input.array.ndim == 0:
+        if source.array.ndim:
+            raise RuntimeError(f"index_add to a tensor without axes needs a source without, got shape {tuple(source.shape)}")
         return index_add(input.reshape(1), dim, index, source.reshape(-1), alpha=alpha).reshape(())
     axis, ids, shape = axis_of(input, dim), index.array.reshape(-1), input.array.shape
     if source.array.shape != (*shape[:axis], ids.size, *shape[axis + 1 :]):
@@ -307,10 +346,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
     if isinstance(value, Variable):
         _require_same_device(input.array, value.array)
-    try:
-        fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else input.array.dtype.type(value)
-    except (OverflowError, ValueError):
-        raise RuntimeError(f"{value} cannot be represented in {input.dtype}") from None
+    fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else fitting(plain(value), input.array.dtype)
     rule = (lambda xp, dy, mask: xp.where(mask, 0.0, dy), lambda xp, dy, mask: xp.where(mask, dy, 0.0))
     result = _both(lambda mask, x: _of(x).where(mask, fill, x), mask.array, input.array)
     return record("masked_fill", result, (input, value), rule, (mask.array,))
@@ -344,10 +380,16 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
     """y repeats each entry of x along `dim` (of the flattened tensor without one), all alike or each by its own count"""
     if dim is None:
         return repeat_interleave(input.reshape(-1), repeats, 0)
+    if input.array.ndim == 0:
+        raise IndexError("repeat_interleave along a dim needs one, got a tensor without axes")
     axis = axis_of(input, dim)
     xp = _of(input.array)
     counts = _of(repeats.array).to_host(repeats.array) if isinstance(repeats, Variable) else np.asarray(repeats)
     size = input.array.shape[axis]
+    if counts.ndim > 1 or counts.dtype.name not in ("int64", "int32"):
+        raise RuntimeError(f"repeat_interleave needs a vector of counts of int64 or int32, got shape {counts.shape} of {counts.dtype}")
+    if counts.size and counts.min() < 0:
+        raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
     if counts.ndim and counts.size not in (1, size):
         raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
     ids = np.repeat(np.arange(size), counts.reshape(-1) if counts.ndim else counts)

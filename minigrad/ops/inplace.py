@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, wrap
-from .elementwise import _of, _require_same_device, as_variable
-from .index import _zeroed, getitem, split_index
+from .elementwise import _of, _require_same_device, as_variable, fitting, plain
+from .index import _zeroed, getitem, reachable, split_index
+from .shape import expand
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -126,18 +127,22 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     """
     require_changeable(x)
     refresh(x)
-    value = value if value.__class__ in (float, int, bool) else as_variable(value, x)
-    plain, chosen = split_index(x, index)
+    if index.__class__ is bool:  # True alone stands for all of x, in any dtype, and False for none of it
+        return setitem(x, None, value) if index else None
+    value = plain(value)
+    value = fitting(value, x.array.dtype) if value.__class__ in (float, int, bool) else as_variable(value, x)
+    direct, chosen = split_index(x, index)
     if chosen is not None and isinstance(value, Variable) and value.array.dtype != x.array.dtype and not _fills_mask(chosen, value):
+        getitem(wrap(x.array), index)  # an index that fits nowhere is named first
         raise RuntimeError(f"arrays as indices assign values of the tensor's own dtype, {x.dtype}, got {value.dtype}")  # type: ignore[attr-defined]
     tracked = state.recording and (x.node is not None or getattr(value, "node", None) is not None or _root(x).node is not None)
-    if (plain is not None and chosen is not None) or (tracked and x.base is not None and plain is not None):
-        target = getitem(x, index if plain is None or chosen is None else plain)
+    if (direct is not None and chosen is not None) or (tracked and x.base is not None and direct is not None):
+        target = getitem(x, index if direct is None or chosen is None else direct)
         if chosen is not None:
             return setitem(target, chosen, value)
         write(target, _broadcast(value, target))
         return None
-    place = plain if chosen is None else chosen
+    place = direct if chosen is None else reachable(x, chosen)
     if tracked and x.base is not None:
         result = wrap(x.array.copy())
         result.node = x.node
@@ -192,20 +197,30 @@ def _without_leading_ones(value: Any, ndim: int) -> Any:
 
 def copy_(x: Any, source: Any) -> Tensor:
     """The elements of `source`, broadcast, written into x."""
+    source = plain(source)
+    if source.__class__ in (float, int, bool):
+        return fill_(x, source)
     require_changeable(x)
-    given = as_variable(source, x).to(x.device, x.dtype)
-    return write(x, _replaced(x, given.expand(x.array.shape)))
-
-
-def _replaced(x: Any, new: Any) -> Any:
-    """y = new        dx = 0        dnew = dy"""
-    return record("replaced", new.array, (x, new), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy))
+    return _replace(x, as_variable(source, x).to(x.device, x.dtype))
 
 
 def fill_(x: Any, value: Any) -> Tensor:
     """`value`, a number or a tensor without axes, written into every element of x."""
     require_changeable(x)
-    return write(x, _replaced(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x)))
+    value = plain(value)
+    if value.__class__ in (float, int, bool):
+        return _replace(x, wrap(_of(x.array).full((), fitting(value, x.array.dtype), x.array.dtype)))
+    given = as_variable(value, x)
+    if given.array.ndim:
+        raise RuntimeError(f"fill_ takes a number or a tensor without axes, got shape {tuple(given.array.shape)}; use copy_")
+    _require_same_device(x.array, given.array)
+    return _replace(x, given.to(x.dtype))
+
+
+def _replace(x: Any, given: Any) -> Tensor:
+    """x = given, broadcast        dx = 0, for what x was before        dgiven = dy"""
+    value = expand(given, x.array.shape).array
+    return write(x, record("replaced", value, (x, given), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy)))
 
 
 def zero_(x: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..tape import Variable, record, wrap
 from .elementwise import _mismatch, _of, _require_same_device, promote, wants
-from .shape import reshape, unsqueeze
+from .shape import expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -107,14 +107,19 @@ def outer(a: Any, b: Any) -> Tensor:
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha mat1 mat2"""
     _factors(input, mat1, "addmm")
-    product = mm(mat1, mat2) if alpha == 1 else mm(mat1, mat2) * alpha
-    return product if beta == 0 else (input if beta == 1 else input * beta) + product
+    return _added(input, mm(mat1, mat2), beta, alpha)
 
 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha batch1 batch2, for stacks of matrices"""
     _factors(input, batch1, "baddbmm")
-    product = bmm(batch1, batch2) if alpha == 1 else bmm(batch1, batch2) * alpha
+    return _added(input, bmm(batch1, batch2), beta, alpha)
+
+
+def _added(input: Any, product: Any, beta: float, alpha: float) -> Tensor:
+    """beta input + alpha product, in the product's shape"""
+    input = expand(input, *product.array.shape)  # which says so where the product would have to grow
+    product = product if alpha == 1 else product * alpha
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 
@@ -130,6 +135,8 @@ def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
     array, W = _factors(x, weight, "linear")
+    if W.ndim == 1:
+        return matmul(x, weight) if bias is None else matmul(x, weight) + bias
     if array.ndim == 0 or W.ndim != 2 or array.shape[-1] != W.shape[1]:
         raise RuntimeError(f"linear needs an input (..., I) and a weight (O, I), got shapes {tuple(array.shape)} and {tuple(W.shape)}")
     batch_last = batch_last and array.ndim == 2
@@ -186,7 +193,10 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     for each in arrays[1:]:
         _require_same_device(arrays[0], each)
     explicit = f"{','.join(inputs)}->{output}"
-    value = _of(arrays[0]).einsum(explicit, *arrays)
+    try:
+        value = _of(arrays[0]).einsum(explicit, *arrays)
+    except ValueError as problem:
+        raise RuntimeError(f"einsum {equation!r} of shapes {[tuple(each.shape) for each in arrays]}: {problem}") from None
     rules = tuple([_einsum_rule(position, inputs, output) for position in range(len(operands))])
     return record("einsum", value.copy() if value.base is not None else value, operands, rules, operands)
 
@@ -223,9 +233,10 @@ def _einsum_rule(position: int, inputs: list[str], output: str) -> Any:
         reachable = set(output).union(*others)
         found = "".join(dict.fromkeys(letter for letter in axes if letter in reachable))
         dx = xp.einsum(f"{','.join([output, *others])}->{found}", dy, *rest)
-        sizes = {**dict(zip(axes, x.shape, strict=True)), **dict(zip(found, dx.shape, strict=True))}  # of x, or broadcast
+        reached, sizes = dict(zip(found, dx.shape, strict=True)), dict(zip(axes, x.shape, strict=True))
         distinct = "".join(dict.fromkeys(axes))
-        dx = dx.reshape(tuple([sizes[letter] if letter in found else 1 for letter in distinct]))
+        dx = dx.reshape(tuple([reached.get(letter, 1) for letter in distinct]))
+        sizes.update({letter: size for letter, size in reached.items() if size != 1})  # where x has size 1 and is broadcast
         dx = xp.broadcast_to(dx, tuple([sizes[letter] for letter in distinct]))
         return dx if distinct == axes else _onto_diagonal(xp, dx, axes, distinct, sizes)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import types
 from ..tape import Variable, record, wrap
-from .elementwise import _floating, _of, _quiet, _require_same_device
+from .elementwise import _floating, _of, _quiet, _refuse, _require_same_device
 from .shape import axes_of, axis_of
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ def var(x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         away = x - x.sum(axis=axes, keepdims=True) / (size or math.nan)
+        if count <= 0 and (dim is None or not shape):  # as PyTorch has it; along a dim it divides by the negative count
+            return _spread(xp, dy, axes, shape) * xp.where(away == 0, math.nan, math.inf)
         return _spread(xp, dy, axes, shape) * away * (2 / count if count else math.inf)
 
     return record("var", value, (x,), (rule,), (x,))
@@ -191,6 +193,8 @@ def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False
     """
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"the norm is for floating point, got {x.dtype}; use x.float()")
+    if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
+        raise RuntimeError(f"the Frobenius norm is of vectors and matrices, along one dim, two or all, got {tuple(dim)}; use p=2")
     order, axes, shape = 2.0 if p == "fro" else float(p), _axes(x, dim), x.array.shape
     if (order < 0 or order == math.inf) and 0 in [shape[axis] for axis in axes]:
         raise RuntimeError(f"a norm with p = {p} of no elements is not defined: shape {tuple(shape)} along {axes}")
@@ -229,14 +233,16 @@ def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return _extreme("amin", x, dim, keepdim)
 
 
-def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
+def _extreme(name: str, x: Any, dim: Dims, keepdim: bool, among_nan: bool = False) -> Tensor:
     axes, shape = _axes(x, dim), x.array.shape
-    if dim is None and x.array.size == 0:
+    if dim in (None, ()) and x.array.size == 0:
         raise RuntimeError(f"{name} of no elements is not defined: shape {tuple(shape)}; give a dim that has some")
     if 0 in [shape[axis] for axis in axes]:
         raise IndexError(f"{name} of no elements is not defined: shape {tuple(shape)} along {axes}")
     value = getattr(_of(x.array), name)(x.array, axis=axes, keepdims=keepdim)
     best = x.array == value.reshape(tuple([1 if axis in axes else size for axis, size in enumerate(shape)]))
+    if among_nan:  # where the extreme is NaN, those share that are
+        best = best | (x.array != x.array)
     with _quiet():
         share = best / best.sum(axis=axes, keepdims=True)
     rule = lambda xp, dy, share: _spread(xp, dy, axes, shape) * share
@@ -245,33 +251,35 @@ def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
 
 def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with a tensor, the larger element by element."""
-    return _max_or_min(x, dim, keepdim, amax, argmax, "maximum")
+    return _max_or_min(x, dim, keepdim, "amax", "argmax", "maximum")
 
 
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with a tensor, the smaller element by element."""
-    return _max_or_min(x, dim, keepdim, amin, argmin, "minimum")
+    return _max_or_min(x, dim, keepdim, "amin", "argmin", "minimum")
 
 
-def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: Any, pairwise: str) -> Any:
+def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: str, where_in: str, pairwise: str) -> Any:
     if dim is None:
         if x.array.size == 0:
             raise RuntimeError(f"the extreme of no elements is not defined: shape {tuple(x.shape)}")
-        return all_of(x)
+        return _extreme(all_of, x, None, False, among_nan=True)
     if isinstance(dim, Variable):
         return getattr(x, pairwise)(dim)
-    indices = where_in(x, dim, keepdim=True)
+    indices = _position(where_in, x, dim, True)
     values = x.take_along_dim(indices, dim) if x.array.ndim else x.clone()
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
 
 
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the largest element along `dim`, or in the flattened tensor; no gradient"""
+    _refuse("argmax", "b", x.array, error=RuntimeError)
     return _position("argmax", x, dim, keepdim)
 
 
 def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The position of the smallest element along `dim`, or in the flattened tensor; no gradient"""
+    _refuse("argmin", "b", x.array, error=RuntimeError)
     return _position("argmin", x, dim, keepdim)
 
 
@@ -291,13 +299,18 @@ def _position(name: str, x: Any, dim: int | None, keepdim: bool) -> Tensor:
 
 
 def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether any element along `dim` is not 0"""
-    return wrap((x.array != 0).any(axis=_axes(x, dim), keepdims=keepdim))
+    """Whether any element along `dim` is not 0; unlike elsewhere, dim=() reduces nothing"""
+    return _answer((x.array != 0).any(axis=() if dim == () else _axes(x, dim), keepdims=keepdim), x)
 
 
 def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """Whether every element along `dim` is not 0"""
-    return wrap((x.array != 0).all(axis=_axes(x, dim), keepdims=keepdim))
+    """Whether every element along `dim` is not 0; unlike elsewhere, dim=() reduces nothing"""
+    return _answer((x.array != 0).all(axis=() if dim == () else _axes(x, dim), keepdims=keepdim), x)
+
+
+def _answer(holds: Any, x: Any) -> Tensor:
+    """Bools, but for uint8, which held them before there was bool, uint8 again: so PyTorch has it to this day."""
+    return wrap(holds.astype(np.uint8) if x.array.dtype == np.uint8 else holds)
 
 
 def count_nonzero(x: Any, dim: Dims = None) -> Tensor:
@@ -310,6 +323,8 @@ def count_nonzero(x: Any, dim: Dims = None) -> Tensor:
 
 def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Tensor:
     """y = ln Σ eˣ along `dim`, without overflow        dx = dy eˣ⁻ʸ"""
+    if dim is None:
+        raise TypeError("logsumexp needs a dim, or several: dim=-1, dim=(0, 1)")
     axes, shape = _axes(x, dim), x.array.shape
     array = _floating(x.array)
     top = _top(array, axes)
@@ -337,7 +352,7 @@ def softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     axis, array = _softmax_input(x, dim, dtype, "softmax")
     with _quiet():
         value = _of(array).exp(array - array.max(axis=axis, keepdims=True)) if array.size else array
-        value = value / value.sum(axis=axis, keepdims=True)
+        value = value / value.sum(axis=axis, keepdims=True) if array.size else array
     rule = lambda xp, dy, y: y * (dy - (dy * y).sum(axis=axis, keepdims=True))
     return record("softmax", value, (x,), (rule,), (value,))
 
@@ -348,7 +363,7 @@ def log_softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     xp = _of(array)
     with _quiet():
         value = array - array.max(axis=axis, keepdims=True) if array.size else array
-        value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True))
+        value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True)) if array.size else array
     rule = lambda xp, dy, y: dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
     return record("log_softmax", value, (x,), (rule,), (value,))
 
@@ -357,8 +372,8 @@ def _softmax_input(x: Any, dim: int | None, dtype: Any, name: str) -> tuple[Any,
     if dim is None:
         raise TypeError(f"{name} needs the dim along which the result shall sum to 1, often dim=-1")
     axis, array = axis_of(x, dim), x.array if dtype is None else x.array.astype(types.numpy_dtype(dtype))
-    if array.dtype.kind != "f":
-        raise RuntimeError(f"{name} is for floating point, got {x.dtype}; use x.float()")
+    if array.size:
+        _refuse(name, "biu", array)
     return axis if array.ndim else None, array
 
 
@@ -387,6 +402,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     """(values, indices) of the k largest (or smallest) along `dim`, in order"""
     axis = axis_of(x, dim)
     size = x.array.shape[axis] if x.array.ndim else 1
+    _refuse("topk", "b", x.array, error=RuntimeError)
     if not 0 <= k <= size:
         raise RuntimeError(f"k must lie in [0, {size}], the size of dim {dim} in shape {tuple(x.shape)}, got {k}")
     if x.array.ndim == 0:
@@ -416,7 +432,8 @@ def _no_axis(name: str) -> int:
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
     """How often each of 0, 1, 2, … occurs in a vector of integers, or the sum of its weights"""
-    if x.array.ndim != 1 or x.array.dtype.kind not in "iu":
+    _refuse("bincount", "bf", x.array)
+    if x.array.ndim != 1:
         raise RuntimeError(f"bincount is for a vector of integers, got shape {tuple(x.shape)} of {x.dtype}")
     if x.array.size and int(x.array.min()) < 0:
         raise RuntimeError("bincount counts no negative numbers")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def ints(given: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence: f(2, 3) and f((2, 3))."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = tuple(given[0])
-    return tuple([each.__index__() for each in given])
+    return tuple([operator.index(each) for each in given])
 
 
 def axis_of(x: Any, dim: int, extra: int = 0) -> int:
@@ -172,6 +173,8 @@ def permute(x: Any, *dims: Any) -> Tensor:
     >>> minigrad.zeros(2, 3, 4).permute(2, 0, 1).shape
     minigrad.Size([4, 2, 3])
     """
+    if not dims:
+        raise TypeError("permute needs the axes in their new order: x.permute(1, 0)")
     order = axes_of(x, ints(dims))
     if len(order) != x.array.ndim:
         raise RuntimeError(f"permute needs every axis of shape {tuple(x.shape)} once, got {order}")
@@ -182,7 +185,7 @@ def permute(x: Any, *dims: Any) -> Tensor:
 
 def permute_dims(x: Any, axes: Sequence[int]) -> Tensor:
     """`permute`, under NumPy's name."""
-    return permute(x, *axes)
+    return permute(x, tuple(axes))
 
 
 def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
@@ -217,8 +220,9 @@ def flip(x: Any, *dims: Any) -> Tensor:
 def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """y is moved along each axis, what leaves at the end coming back at the front        dx = dy, moved back"""
     many = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if dims is None:
-        return reshape(roll(flatten(x), many, (0,) * len(many)), x.array.shape)
+    if dims is None and len(many) == 1:
+        return reshape(roll(flatten(x), many, (0,)), x.array.shape)
+    dims = () if dims is None else dims
     axes = tuple([axis_of(x, dim) for dim in ((dims,) if isinstance(dims, int) else dims)])
     if len(axes) != len(many):
         raise RuntimeError(f"roll needs as many dims as shifts, got {shifts} and {dims}")
