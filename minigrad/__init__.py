@@ -9,24 +9,27 @@ import importlib
 import math
 from typing import Any
 
-from . import autograd, ops, random
+from . import autograd, legacy, linalg, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
 from .backend import current_device as get_default_device
 from .backend import set_default_device
+from .legacy import *  # noqa: F403
 from .ops import *  # noqa: F403
+from .public import public
 from .random import *  # noqa: F403
 from .serialization import load, save
 from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
 from .trace import trace
-from .types import DTYPES, Size, device, dtype, set_default_dtype
+from .types import DTYPES, Size, device, dtype, finfo, iinfo, set_default_dtype
 from .types import default_dtype as get_default_dtype
 
 __all__ = [
-    "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "float", "float16", "float32",
-    "float64", "get_default_device", "get_default_dtype", "half", "inf", "int", "int8", "int16", "int32", "int64",
-    "is_grad_enabled", "load", "long", "nan", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
+    "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32",
+    "float64", "get_default_device", "get_default_dtype", "half", "iinfo", "inf", "int", "int8", "int16", "int32", "int64",
+    "is_grad_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
     "set_grad_enabled", "short", "step", "trace", "uint8",
 ]  # fmt: skip
+__all__ += legacy.__all__
 __all__ += ops.__all__
 __all__ += random.__all__
 
@@ -38,6 +41,10 @@ bool = DTYPES["bool"]
 half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+newaxis = None
+
+globals().update({name: public(getattr(ops, name)) for name in ops.__all__})
+globals().update({name: public(getattr(random, name)) for name in random.DRAWING})
 
 # What stands above the engine and PyTorch keeps under its own name, so that `import minigrad as torch` is enough.
 _ABOVE = {"nn": "minigrad_nn", "optim": "minigrad_nn.optim", "utils": "minigrad_nn.utils", "viz": "minigrad.viz"}

@@ -6,6 +6,7 @@ Rules do not know of broadcasting or of mixed dtypes; the tape undoes both. In a
 
 from __future__ import annotations
 
+import builtins
 import functools
 import math
 import operator
@@ -347,9 +348,11 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def relu(x: Any) -> Tensor:
-    """y = max(x, 0)        dx = dy where x > 0"""
+    """y = max(x, 0)        dx = dy, and 0 where y is 0"""
+    if x.array.dtype is _BOOL:
+        raise RuntimeError("relu of bool tensors is not defined; use x.float()")
     value = _of(x.array).maximum(x.array, 0)
-    return record("relu", value, (x,), (lambda xp, dy, y: dy * (y > 0),), (value,))
+    return record("relu", value, (x,), (lambda xp, dy, y: xp.where(y <= 0, 0.0, dy),), (value,))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
@@ -442,15 +445,24 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
     if isinstance(min, Variable) or isinstance(max, Variable):
         x = where(x < min, min, x) if min is not None else x
         return where(x > max, max, x) if max is not None else x
-    value = x.array
+    value, inside = x.array, True
     for bound in (min, max):
         value = value if bound is None else _with_number(value, bound)[0]
-    inside = True
+    min, max = (_within(value.dtype, bound) for bound in (min, max))
     if min is not None:
         inside, value = inside & (x.array >= min), _of(value).maximum(value, min)
     if max is not None:
         inside, value = inside & (x.array <= max), _of(value).minimum(value, max)
     return record("clamp", value, (x,), (lambda xp, dy, inside: dy * inside,), (inside,))
+
+
+def _within(dtype: Any, bound: Any) -> Any:
+    """A bound as a number of `dtype`: as in PyTorch, unsigned integers wrap a negative one round."""
+    if bound is None or dtype.kind not in "iu":
+        return bound
+    if builtins.abs(bound) > np.iinfo(dtype).max + (dtype.kind == "i" and bound < 0):
+        raise RuntimeError(f"the bound {bound} cannot be represented in {dtype}")
+    return np.array(bound).astype(dtype).item()
 
 
 def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, note_change, record, refresh, wrap
+from ..tape import Leaf, Variable, View, note_change, record, refresh, version_of, wrap
 from .elementwise import _of, as_variable
 from .index import _zeroed, getitem, split_index
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
+def in_place(operation: Callable[..., Any]) -> Callable[..., Tensor]:
     """The form of an operation that writes its result into its first argument: x.add_(y) for add(x, y)."""
 
     @functools.wraps(operation)
@@ -180,3 +180,37 @@ def fill_(x: Any, value: Any) -> Tensor:
 def zero_(x: Any) -> Tensor:
     """0 written into every element of x."""
     return fill_(x, 0)
+
+
+def turned(operation: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The form of an operation on shapes that changes its argument's own shape: x.t_() for t(x). The memory stays as it is."""
+
+    @functools.wraps(operation)
+    def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
+        require_changeable(x)
+        refresh(x)
+        before = wrap(x.array)
+        before.node, before.version, before.base = x.node, version_of(x), x.base
+        made = operation(before, *args, **kwargs)
+        x.array = made.array
+        if isinstance(x.node, Leaf):
+            x.node.shape = made.array.shape
+        else:
+            x.node = made.node
+        if x.base is not None:
+            x.base = View(before.base.of, lambda root, again=before.base.again: operation(again(root), *args, **kwargs))
+        note_change(x)  # nodes that kept x want its old shape
+        return x
+
+    changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
+    changed.__doc__ = f"`{operation.__name__}`, of the tensor itself, which is returned."
+    return changed
+
+
+def fill_diagonal_(x: Any, fill_value: float) -> Tensor:
+    """One number written into the diagonal of a matrix."""
+    if x.array.ndim != 2:
+        raise RuntimeError(f"fill_diagonal_ needs a matrix, got shape {tuple(x.shape)}")
+    steps = _of(x.array).arange(min(x.array.shape))
+    setitem(x, (wrap(steps), wrap(steps)), fill_value)
+    return x

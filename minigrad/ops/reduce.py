@@ -243,14 +243,14 @@ def _extreme(name: str, x: Any, dim: Dims, keepdim: bool) -> Tensor:
     return record(name, value, (x,), (rule,), (share.astype(x.array.dtype, copy=False),))
 
 
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with a tensor, the larger element by element."""
-    return _max_or_min(x, dim, keepdim, amax, argmax, "maximum")
+    return _max_or_min(x, dim if other is None else other, keepdim, amax, argmax, "maximum")
 
 
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with a tensor, the smaller element by element."""
-    return _max_or_min(x, dim, keepdim, amin, argmin, "minimum")
+    return _max_or_min(x, dim if other is None else other, keepdim, amin, argmin, "minimum")
 
 
 def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: Any, pairwise: str) -> Any:
