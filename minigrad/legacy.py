@@ -22,7 +22,7 @@ class Constructor:
 
     def __call__(self, *data: Any, device: Any = None) -> Tensor:
         """A tensor of those numbers (a list, an array, a tensor), or zeros of those sizes."""
-        if len(data) == 1 and not isinstance(data[0], int):
+        if len(data) == 1 and not isinstance(data[0], (int, types.Size)):
             types.require_sequence(data[0])
             return ops.tensor(data[0], dtype=self.dtype, device=device)
         return ops.zeros(*data or (0,), dtype=self.dtype, device=device)

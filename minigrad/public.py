@@ -22,7 +22,10 @@ _SECOND = {
     "bmm": "mat2", "dot": "tensor", "float_power": "exponent", "mm": "mat2", "mv": "vec", "outer": "vec2", "pow": "exponent",
     "vdot": "other", "cdist": "x2", "repeat_interleave": "repeats",
 }  # fmt: skip
-_NUMPYS = {"axis": "dim", "keepdims": "keepdim", "x1": "input", "x2": "other", "x": "input", "a": "input"}
+_ALSO = {  # other names that PyTorch takes for the same argument, NumPy's among them
+    "axis": "dim", "axis0": "dim0", "axis1": "dim1", "keepdims": "keepdim", "x1": "input", "x2": "other", "x": "input", "a": "input",
+    "split_size": "split_size_or_sections", "sections": "indices_or_sections", "indices": "indices_or_sections",
+}  # fmt: skip
 
 
 def public(operation: F, module: str = "minigrad") -> F:
@@ -47,6 +50,7 @@ def _of_one(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_several(operation: Callable[..., Any]) -> Callable[..., Any]:
     names, spread = own_names(operation)
+    first = operation.__code__.co_varnames[0] if operation.__code__.co_argcount else ""  # type: ignore[attr-defined]
 
     def several(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -54,7 +58,7 @@ def _of_several(operation: Callable[..., Any]) -> Callable[..., Any]:
             if "out" in kwargs and kwargs.pop("out") is not None:
                 raise TypeError(f"{operation.__name__}() takes no out=: write the result with y.copy_(result), or use y[...] = result")
             if spread in kwargs:
-                args = (*args, kwargs.pop(spread))
+                args = (*(args or [kwargs.pop(first) for _ in range(first in kwargs)]), kwargs.pop(spread))
         try:
             return operation(*args, **kwargs)
         except AttributeError as problem:
@@ -70,9 +74,9 @@ def own_names(operation: Callable[..., Any]) -> tuple[dict[str, str], str]:
     own = code.co_varnames[:count]
     pytorchs = {"where": ["condition", "input", "other"]}.get(operation.__name__, ["input", _SECOND.get(operation.__name__, "other")])
     names = {theirs: ours for theirs, ours in zip(pytorchs, own) if theirs not in own and (len(ours) == 1 or ours == "start")}
-    for numpys, theirs in _NUMPYS.items():
-        if numpys not in own and names.get(theirs, theirs) in own:
-            names[numpys] = names.get(theirs, theirs)
+    for also, theirs in _ALSO.items():
+        if also not in own and names.get(theirs, theirs) in own:
+            names[also] = names.get(theirs, theirs)
     return names, code.co_varnames[count] if code.co_flags & 0x04 else ""
 
 

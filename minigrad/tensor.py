@@ -36,7 +36,7 @@ class Tensor(Variable):
     __hash__ = object.__hash__
 
     def __new__(cls, *data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-        if len(data) == 1 and not isinstance(data[0], int):
+        if len(data) == 1 and not isinstance(data[0], (int, types.Size)):
             types.require_sequence(data[0])
             made = ops.tensor(data[0], dtype=dtype or types.default_dtype(), device=device)
         else:
@@ -300,7 +300,7 @@ class Tensor(Variable):
             raise TypeError(f"numpy.{ufunc.__name__} cannot be applied to a tensor like this; use minigrad's functions, or x.detach().numpy()")
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
-        return operation(*[ops.as_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs])
+        return operation(*[ops.as_tensor(each) for each in inputs])
 
     def __float__(self) -> float:
         return float(self._single())
@@ -340,7 +340,9 @@ class Tensor(Variable):
         return printing.to_text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.array.ndim == 0 else format(repr(self), spec)
+        if spec and self.array.ndim:
+            raise TypeError(f"the format {spec!r} is for one number, and this tensor has shape {tuple(self.array.shape)}; use x.item()")
+        return format(self.item(), spec) if spec else repr(self)
 
     def __reduce__(self) -> Any:
         wanted = isinstance(self.node, Leaf)

@@ -36,6 +36,7 @@ FLOORS = [
     {"minigrad.viz.*"},
     {"minigrad_nn.parameter", "minigrad_nn.kernels.*"},
     {"minigrad_nn.module"},
+    {"minigrad_nn.activations", "minigrad_nn.losses"},
     {"minigrad_nn.init", "minigrad_nn.functional", "minigrad_nn.utils.*"},
     {f"minigrad_nn.{name}" for name in ("layers", "container", "linear", "embedding", "dropout", "norm", "loss")},
     {"minigrad_nn.cells"},

@@ -83,7 +83,7 @@ __all__ = [
     "rsub", "scalar_tensor", "scatter", "scatter_add", "searchsorted", "select", "sgn", "sigmoid", "sign", "signbit", "sin",
     "sinc", "sinh", "softmax", "sort", "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean",
     "sub", "subtract", "sum", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tensor",
-    "tensor_split", "tensordot", "tile", "topk", "trace", "transpose", "tril", "tril_indices", "triu", "triu_indices",
+    "tensor_split", "tensordot", "tile", "topk", "transpose", "tril", "tril_indices", "triu", "triu_indices",
     "true_divide", "trunc", "unbind", "unflatten", "unique", "unique_consecutive", "unsqueeze", "var", "var_mean", "vdot",
     "vsplit", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -51,7 +51,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         dtype = _dtype_of_lists(data) if array.dtype.kind in "fbiu" else None
     if dtype is None:
         if array.dtype.kind not in "fbiu":
-            raise TypeError(f"a tensor holds numbers, got {type(data).__name__} of {array.dtype}; are all rows equally long?")
+            kind = RuntimeError if array.dtype.kind == "O" else TypeError
+            raise kind(f"a tensor holds numbers, got {type(data).__name__} of {array.dtype}; are all rows equally long?")
         types.of_numpy(array.dtype)
     return finish(array, dtype, device, requires_grad)
 
@@ -191,11 +192,14 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
     return _like(input, fill_value, dtype, device, requires_grad)
 
 
-def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """start, start + step, … below end: arange(3) is 0, 1, 2"""
     start, end, step = (each.item() if isinstance(each, Variable) else each for each in (start, end, step))  # type: ignore[attr-defined]
     if end is None:
         start, end = 0, start
+    if end is None:
+        raise TypeError("arange needs the number to end before: arange(3) is 0, 1, 2")
+    start = start or 0
     if step == 0 or (end - start) * step < 0:
         raise RuntimeError(f"arange from {start} to {end} needs a step in that direction, got {step}")
     if dtype is None:

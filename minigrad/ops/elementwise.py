@@ -42,10 +42,10 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     if isinstance(a, Variable):
         if b.__class__ in _PLAIN:
             return _with_number(a.array, b)
-        return promote(a, as_variable(b, a))
+        return promote(a, float(b) if isinstance(b, float) else as_variable(b, a))  # numpy.float64 is a float, as in PyTorch
     if a.__class__ in _PLAIN:
         return _with_number(b.array, a)[::-1]
-    return promote(as_variable(a, b), b)
+    return promote(float(a) if isinstance(a, float) else as_variable(a, b), b)
 
 
 def _with_number(array: Any, number: float) -> tuple[Any, float]:
@@ -401,9 +401,11 @@ def ceil(x: Any) -> Tensor:
     return _rounded("ceil", x)
 
 
-def round(x: Any) -> Tensor:
-    """y = x to the nearest integer, halves to the even one        dx = 0"""
-    return _rounded("rint", x)
+def round(x: Any, *, decimals: int = 0) -> Tensor:
+    """y = x to the nearest integer, or to so many decimals, halves to the even one        dx = 0"""
+    if decimals == 0 or x.array.dtype.kind != "f":
+        return _rounded("rint", x)
+    return record("round", _of(x.array).round(x.array, decimals), (x,), (lambda xp, dy: xp.zeros_like(dy),))
 
 
 def trunc(x: Any) -> Tensor:

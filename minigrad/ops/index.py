@@ -224,16 +224,20 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.scatter_.html
     """
+    src = value if src is None else src
     if reduce == "add":
-        return scatter_add(input, dim, index, src)
+        return scatter_add(input, dim, index, _filled(index, src, input))
     if reduce is not None:
         raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
-    src = value if src is None else src
     place, taken = _source_of(input, dim, index, src, "scatter")
     result = input.array.copy()
     result[place] = taken.array if isinstance(taken, Variable) else taken
     rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
     return record("scatter", result, (input, taken), rule)
+
+
+def _filled(index: Any, src: Any, like: Any) -> Any:
+    return src if isinstance(src, Variable) else wrap(_of(index.array).full_like(index.array, src, dtype=like.array.dtype))
 
 
 def _zeroed(xp: Any, dy: Any, place: Any) -> Any:

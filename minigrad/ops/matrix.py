@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..tape import record
@@ -118,7 +119,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: flo
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 
-def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -> Tensor:
+def linear(input: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -> Tensor:
     """y = x Wᵀ + b for inputs (..., I), a weight (O, I) as PyTorch stores it, and a bias (O,) or None
 
     dx = dy W        dW = dyᵀ x        db = Σ dy
@@ -129,6 +130,7 @@ def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
+    x = input
     array, W = _factors(x, weight, "linear")
     if array.ndim == 0 or W.ndim != 2 or array.shape[-1] != W.shape[1]:
         raise RuntimeError(f"linear needs an input (..., I) and a weight (O, I), got shapes {tuple(array.shape)} and {tuple(W.shape)}")
@@ -245,11 +247,15 @@ def _onto_diagonal(xp: Any, dx: Any, axes: str, distinct: str, sizes: dict[str, 
     return dx
 
 
-def tensordot(a: Any, b: Any, dims: int = 2) -> Tensor:
-    """The last `dims` axes of a against the first `dims` of b"""
+def tensordot(a: Any, b: Any, dims: int | Sequence[Any] = 2) -> Tensor:
+    """The last `dims` axes of a against the first `dims` of b, or the axes of a listed first against those of b listed second"""
     _factors(a, b, "tensordot")
+    ours = range(-dims, 0) if isinstance(dims, int) else dims[0]
+    theirs = range(dims) if isinstance(dims, int) else dims[1]
     letters = "abcdefghijklmnopqrstuvwxyz"
-    left = letters[: a.array.ndim]
-    right = left[len(left) - dims :] + letters[len(left) : len(left) + b.array.ndim - dims]
-    return einsum(f"{left},{right}->{left[: len(left) - dims]}{right[dims:]}", a, b)
+    left, right = list(letters[: a.array.ndim]), list(letters[a.array.ndim : a.array.ndim + b.array.ndim])
+    for one, other in zip(ours, theirs, strict=True):
+        right[other] = left[one]
+    kept = [letter for letter in (*left, *right) if (letter in left) != (letter in right)]
+    return einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
 

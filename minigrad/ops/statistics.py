@@ -135,7 +135,7 @@ def unique_consecutive(x: Any, return_inverse: bool = False, return_counts: bool
     """The elements (or slices along `dim`) without those equal to the one before; on request where each went, and how many there are"""
     turned = flatten(x) if dim is None else x.movedim(dim, 0)
     array = turned.array
-    differs = (array[1:] != array[:-1]).reshape((max(len(array) - 1, 0), -1)).any(axis=1)
+    differs = (array[1:] != array[:-1]).any(axis=tuple(range(1, array.ndim)))
     xp = _of(array)
     starts = xp.concatenate([xp.ones(min(len(array), 1), bool), differs])
     values = turned[wrap(starts)]
