@@ -15,7 +15,7 @@ from .backend import current_device as get_default_device
 from .backend import set_default_device
 from .legacy import *  # noqa: F403
 from .ops import *  # noqa: F403
-from .public import public
+from .public import public as public
 from .random import *  # noqa: F403
 from .serialization import load, save
 from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
@@ -26,7 +26,8 @@ from .types import default_dtype as get_default_dtype
 __all__ = [
     "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32",
     "float64", "get_default_device", "get_default_dtype", "half", "iinfo", "inf", "int", "int8", "int16", "int32", "int64",
-    "is_grad_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype",
+    "is_grad_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device",
+    "set_default_dtype",
     "set_grad_enabled", "short", "step", "trace", "uint8",
 ]  # fmt: skip
 __all__ += legacy.__all__

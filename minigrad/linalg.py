@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .tensor import Tensor
 
 __all__ = [
-    "LinAlgError", "cross", "diagonal", "inv", "matmul", "matrix_norm", "matrix_power", "multi_dot", "norm", "solve", "vecdot", "vector_norm",
+    "LinAlgError", "cross", "diagonal", "inv", "matmul", "matrix_norm", "matrix_power", "multi_dot", "norm", "solve", "vecdot",
+    "vector_norm",
 ]  # fmt: skip
 
 
@@ -99,12 +100,12 @@ def multi_dot(tensors: Any) -> Tensor:
     product = tensors[0]
     for each in tensors[1:]:
         product = matmul(product, each)
-    return product  # type: ignore[no-any-return]
+    return product
 
 
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
     """z = Σ x y along `dim`"""
-    return (x * y).sum(dim)  # type: ignore[no-any-return]
+    return (x * y).sum(dim)
 
 
 def cross(input: Any, other: Any, *, dim: int = -1) -> Tensor:

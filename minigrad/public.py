@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .tape import Variable
 
-__all__ = ["public"]
+__all__ = ["public", "takes_one"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,12 +30,16 @@ _ALSO = {  # other names that PyTorch takes for the same argument, NumPy's among
 
 def public(operation: F, module: str = "minigrad") -> F:
     """The operation under PyTorch's names of its arguments; TypeError where an argument should have been a tensor."""
-    code = operation.__code__  # type: ignore[attr-defined]
-    alone = code.co_argcount == 1 and not code.co_kwonlyargcount and not code.co_flags & 0x04
-    made = _of_one(operation) if alone else _of_several(operation)
+    made = _of_one(operation) if takes_one(operation) else _of_several(operation)
     made.__name__, made.__doc__, made.__module__ = operation.__name__, operation.__doc__, module
-    made.__qualname__, made.__wrapped__ = operation.__name__, operation  # type: ignore[attr-defined]
+    made.__qualname__, made.__wrapped__ = operation.__name__, operation
     return made  # type: ignore[return-value]
+
+
+def takes_one(operation: Callable[..., Any]) -> bool:
+    """Whether an operation has one argument, and no more are possible."""
+    code = operation.__code__
+    return bool(code.co_argcount == 1 and not code.co_kwonlyargcount and not code.co_flags & 0x04)
 
 
 def _of_one(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +54,7 @@ def _of_one(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_several(operation: Callable[..., Any]) -> Callable[..., Any]:
     names, spread = own_names(operation)
-    first = operation.__code__.co_varnames[0] if operation.__code__.co_argcount else ""  # type: ignore[attr-defined]
+    first = operation.__code__.co_varnames[0] if operation.__code__.co_argcount else ""
 
     def several(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -69,7 +73,7 @@ def _of_several(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 def own_names(operation: Callable[..., Any]) -> tuple[dict[str, str], str]:
     """What an operation calls the arguments that PyTorch calls otherwise, and its argument that takes any number of sizes."""
-    code = operation.__code__  # type: ignore[attr-defined]
+    code = operation.__code__
     count = code.co_argcount + code.co_kwonlyargcount
     own = code.co_varnames[:count]
     pytorchs = {"where": ["condition", "input", "other"]}.get(operation.__name__, ["input", _SECOND.get(operation.__name__, "other")])

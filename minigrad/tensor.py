@@ -11,7 +11,7 @@ import numpy as np
 
 from . import autograd, backend, ops, printing, random, types
 from .ops.inplace import in_place, turned
-from .public import public
+from .public import public, takes_one
 from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
 
 __all__ = ["Tensor"]
@@ -169,8 +169,8 @@ class Tensor(Variable):
     @property
     def retains_grad(self) -> bool:
         """Whether a computed tensor keeps its gradient, because of retain_grad()."""
-        hooks = None if self.is_leaf or self.node is None else self.node.hooks
-        return bool(hooks) and any(getattr(hook, "keeps", None) == id(self) for hook in hooks.values())
+        hooks = {} if self.is_leaf or self.node is None else self.node.hooks or {}
+        return any(getattr(hook, "keeps", None) == id(self) for hook in hooks.values())
 
     @property
     def grad(self) -> Tensor | None:
@@ -297,7 +297,7 @@ class Tensor(Variable):
         """What numpy_array * tensor and numpy.exp(tensor) do: our operation of that name, gradients included."""
         operation = getattr(ops, _OF_UFUNC.get(ufunc.__name__, ufunc.__name__), None)
         if method != "__call__" or operation is None or options:
-            raise TypeError(f"numpy.{ufunc.__name__} cannot be applied to a tensor like this; use minigrad's functions, or x.detach().numpy()")
+            raise TypeError(f"numpy.{ufunc.__name__} does not take a tensor like this; use minigrad's functions, or x.detach().numpy()")
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
         return operation(*[ops.as_tensor(each) for each in inputs])
@@ -546,80 +546,73 @@ class Tensor(Variable):
     def __rmatmul__(self, other: Any) -> Tensor:
         return ops.matmul(ops.as_tensor(other), self)
 
-    # Each name is the operation itself where `public` would cost more than it gives: see there.
-    add, sub, mul, div, pow = (public(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    add, sub, mul, div, pow = ops.add, ops.sub, ops.mul, ops.div, ops.pow
     subtract, multiply, divide, true_divide = sub, mul, div, div
-    floor_divide, remainder, fmod, lerp = (public(each) for each in (ops.floor_divide, ops.remainder, ops.fmod, ops.lerp))
-    addcmul, addcdiv, float_power = public(ops.addcmul), public(ops.addcdiv), public(ops.float_power)
+    floor_divide, remainder, fmod, lerp = ops.floor_divide, ops.remainder, ops.fmod, ops.lerp
+    addcmul, addcdiv, float_power = ops.addcmul, ops.addcdiv, ops.float_power
     abs = absolute = ops.abs
     neg, sign, exp, expm1, log, log1p, log2, log10 = ops.neg, ops.sign, ops.exp, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
     negative, positive, sgn, exp2, frac = neg, ops.positive, sign, ops.exp2, ops.frac
     sqrt, rsqrt, reciprocal, square = ops.sqrt, ops.rsqrt, ops.reciprocal, ops.square
     sin, cos, tan, tanh, sigmoid, relu, erf, erfc = ops.sin, ops.cos, ops.tan, ops.tanh, ops.sigmoid, ops.relu, ops.erf, ops.erfc
     asin, acos, atan, sinh, cosh, asinh, acosh = ops.asin, ops.acos, ops.atan, ops.sinh, ops.cosh, ops.asinh, ops.acosh
-    atanh, sinc, deg2rad, rad2deg, logit = ops.atanh, ops.sinc, ops.deg2rad, ops.rad2deg, public(ops.logit)
+    atanh, sinc, deg2rad, rad2deg, logit = ops.atanh, ops.sinc, ops.deg2rad, ops.rad2deg, ops.logit
     arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
-    atan2, hypot, logaddexp, xlogy = (public(each) for each in (ops.atan2, ops.hypot, ops.logaddexp, ops.xlogy))
-    arctan2, copysign, heaviside = atan2, public(ops.copysign), public(ops.heaviside)
-    floor, ceil, round, trunc, fix = ops.floor, ops.ceil, public(ops.round), ops.trunc, ops.trunc
-    maximum, minimum, fmax, fmin = (public(each) for each in (ops.maximum, ops.minimum, ops.fmax, ops.fmin))
-    clamp, clamp_min, clamp_max = public(ops.clamp), public(ops.clamp_min), public(ops.clamp_max)
-    clip, nan_to_num = clamp, public(ops.nan_to_num)
+    atan2, hypot, logaddexp, xlogy = ops.atan2, ops.hypot, ops.logaddexp, ops.xlogy
+    arctan2, copysign, heaviside = atan2, ops.copysign, ops.heaviside
+    floor, ceil, round, trunc, fix = ops.floor, ops.ceil, ops.round, ops.trunc, ops.trunc
+    maximum, minimum, fmax, fmin = ops.maximum, ops.minimum, ops.fmax, ops.fmin
+    clamp, clamp_min, clamp_max = ops.clamp, ops.clamp_min, ops.clamp_max
+    clip, nan_to_num = clamp, ops.nan_to_num
 
     def where(self, condition: Any, other: Any) -> Tensor:
         """self where the condition holds, else other"""
         return ops.where(condition, self, other)
 
-    eq, ne, lt, le, gt, ge = (public(each) for each in (ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge))
+    eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
     not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-    logical_and, logical_or, logical_xor = (public(each) for each in (ops.logical_and, ops.logical_or, ops.logical_xor))
-    bitwise_and, bitwise_or, bitwise_xor = (public(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
-    bitwise_left_shift, bitwise_right_shift = public(ops.bitwise_left_shift), public(ops.bitwise_right_shift)
+    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, ops.logical_xor
+    bitwise_and, bitwise_or, bitwise_xor = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
+    bitwise_left_shift, bitwise_right_shift = ops.bitwise_left_shift, ops.bitwise_right_shift
     logical_not, bitwise_not, signbit = ops.logical_not, ops.bitwise_not, ops.signbit
     isnan, isinf, isfinite, isposinf, isneginf = ops.isnan, ops.isinf, ops.isfinite, ops.isposinf, ops.isneginf
-    isclose, allclose, equal, is_same_size = (public(each) for each in (ops.isclose, ops.allclose, ops.equal, ops.is_same_size))
+    isclose, allclose, equal, is_same_size = ops.isclose, ops.allclose, ops.equal, ops.is_same_size
     is_complex, is_signed, is_nonzero = ops.is_complex, ops.is_signed, ops.is_nonzero
 
-    sum, mean, prod, var, std, norm = (public(each) for each in (ops.sum, ops.mean, ops.prod, ops.var, ops.std, ops.norm))
-    max, min, amax, amin, argmax, argmin = (public(each) for each in (ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin))
-    any, all, count_nonzero = public(ops.any), public(ops.all), public(ops.count_nonzero)
-    nansum, nanmean, aminmax, median, quantile = (
-        public(each) for each in (ops.nansum, ops.nanmean, ops.aminmax, ops.median, ops.quantile)
-    )
-    logsumexp, softmax, log_softmax = public(ops.logsumexp), public(ops.softmax), public(ops.log_softmax)
-    cumsum, cumprod, cummax, cummin, diff = (public(each) for each in (ops.cumsum, ops.cumprod, ops.cummax, ops.cummin, ops.diff))
-    sort, argsort, topk, kthvalue, msort = (public(each) for each in (ops.sort, ops.argsort, ops.topk, ops.kthvalue, ops.msort))
-    unique, unique_consecutive, bincount, histc = (
-        public(each) for each in (ops.unique, ops.unique_consecutive, ops.bincount, ops.histc)
-    )
+    sum, mean, prod, var, std, norm = ops.sum, ops.mean, ops.prod, ops.var, ops.std, ops.norm
+    max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
+    any, all, count_nonzero = ops.any, ops.all, ops.count_nonzero
+    nansum, nanmean, aminmax, median, quantile = ops.nansum, ops.nanmean, ops.aminmax, ops.median, ops.quantile
+    logsumexp, softmax, log_softmax = ops.logsumexp, ops.softmax, ops.log_softmax
+    cumsum, cumprod, cummax, cummin, diff = ops.cumsum, ops.cumprod, ops.cummax, ops.cummin, ops.diff
+    sort, argsort, topk, kthvalue, msort = ops.sort, ops.argsort, ops.topk, ops.kthvalue, ops.msort
+    unique, unique_consecutive, bincount, histc = ops.unique, ops.unique_consecutive, ops.bincount, ops.histc
 
-    matmul, mm, bmm, mv, dot, outer = (public(each) for each in (ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer))
-    vdot, ger, cross, dist = dot, outer, public(ops.cross), public(ops.dist)
-    addmm, baddbmm, addmv, addr, addbmm = (public(each) for each in (ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm))
-    matrix_power, trace, adjoint = public(ops.matrix_power), ops.trace, ops.adjoint
-    diag, diag_embed, diagflat = public(ops.diag), public(ops.diag_embed), public(ops.diagflat)
+    matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
+    vdot, ger, cross, dist = dot, outer, ops.cross, ops.dist
+    addmm, baddbmm, addmv, addr, addbmm = ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm
+    matrix_power, trace, adjoint = ops.matrix_power, ops.arrange.trace, ops.adjoint
+    diag, diag_embed, diagflat = ops.diag, ops.diag_embed, ops.diagflat
 
     reshape, view, transpose = ops.reshape, ops.shape.view, ops.transpose
-    flatten, unflatten, unfold = public(ops.flatten), public(ops.unflatten), public(ops.unfold)
+    flatten, unflatten, unfold = ops.flatten, ops.unflatten, ops.arrange.unfold
     swapaxes = swapdims = transpose
-    permute, t, ravel = public(ops.permute), ops.t, ops.ravel
-    movedim = moveaxis = public(ops.movedim)
-    squeeze, unsqueeze, expand, broadcast_to = (
-        public(each) for each in (ops.squeeze, ops.unsqueeze, ops.shape.expand, ops.broadcast_to)
-    )
-    repeat, tile, repeat_interleave = public(ops.shape.repeat), public(ops.tile), public(ops.repeat_interleave)
-    split, chunk, unbind, narrow, select = (public(each) for each in (ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select))
-    tensor_split, split_with_sizes = public(ops.tensor_split), public(ops.split_with_sizes)
-    hsplit, vsplit, dsplit = public(ops.hsplit), public(ops.vsplit), public(ops.dsplit)
-    flip, roll, rot90, fliplr, flipud = public(ops.flip), public(ops.roll), public(ops.rot90), ops.fliplr, ops.flipud
+    permute, t, ravel = ops.permute, ops.t, ops.ravel
+    movedim = moveaxis = ops.movedim
+    squeeze, unsqueeze, expand, broadcast_to = ops.squeeze, ops.unsqueeze, ops.shape.expand, ops.broadcast_to
+    repeat, tile, repeat_interleave = ops.shape.repeat, ops.tile, ops.repeat_interleave
+    split, chunk, unbind, narrow, select = ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select
+    tensor_split, split_with_sizes = ops.tensor_split, ops.split_with_sizes
+    hsplit, vsplit, dsplit = ops.hsplit, ops.vsplit, ops.dsplit
+    flip, roll, rot90, fliplr, flipud = ops.flip, ops.roll, ops.rot90, ops.fliplr, ops.flipud
 
-    gather, scatter, scatter_add = public(ops.gather), public(ops.scatter), public(ops.scatter_add)
-    take, take_along_dim = public(ops.take), public(ops.take_along_dim)
-    index_select, index_add, index_copy = public(ops.index_select), public(ops.index_add), public(ops.index_copy)
-    index_fill, index_put = public(ops.index_fill), public(ops.index_put)
-    masked_fill, masked_select, masked_scatter = public(ops.masked_fill), public(ops.masked_select), public(ops.masked_scatter)
-    nonzero, argwhere = public(ops.nonzero), ops.argwhere
-    tril, triu, diagonal, clone = public(ops.tril), public(ops.triu), public(ops.diagonal), ops.clone
+    gather, scatter, scatter_add = ops.gather, ops.scatter, ops.scatter_add
+    take, take_along_dim = ops.take, ops.take_along_dim
+    index_select, index_add, index_copy = ops.index_select, ops.index_add, ops.index_copy
+    index_fill, index_put = ops.index_fill, ops.index_put
+    masked_fill, masked_select, masked_scatter = ops.masked_fill, ops.masked_select, ops.masked_scatter
+    nonzero, argwhere = ops.nonzero, ops.argwhere
+    tril, triu, diagonal, clone = ops.tril, ops.triu, ops.diagonal, ops.clone
 
     # In place. Comparisons write 0 and 1 in the tensor's own dtype, as PyTorch's do.
     copy_, fill_, zero_, fill_diagonal_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_, ops.inplace.fill_diagonal_
@@ -732,6 +725,15 @@ def _rebuild(cls: type[Tensor], array: Any, device: str, requires_grad: bool, gr
     tensor.requires_grad_(requires_grad)
     tensor._grad = grad
     return tensor
+
+
+# Methods with options take PyTorch's names for them. Those of one argument need no help, and these few are called most.
+_DIRECT = {"reshape", "transpose", "view"}
+for _name, _operation in list(vars(Tensor).items()):
+    if getattr(_operation, "__module__", "").startswith("minigrad.ops.") and not (
+        _name.startswith("__") or _name in _DIRECT or hasattr(_operation, "__wrapped__") or takes_one(_operation)
+    ):
+        setattr(Tensor, _name, public(_operation))
 
 
 def _integers_below(dtype: types.dtype) -> int:

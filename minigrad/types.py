@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CONSTRUCTORS", "DTYPES", "Size", "default_dtype", "device", "dtype", "finfo", "iinfo", "numpy_dtype", "require_sequence", "set_default_dtype"]
+__all__ = [
+    "CONSTRUCTORS", "DTYPES", "Size", "default_dtype", "device", "dtype", "finfo", "iinfo", "numpy_dtype", "require_sequence",
+    "set_default_dtype",
+]  # fmt: skip
 
 
 class Size(tuple[int, ...]):

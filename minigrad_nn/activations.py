@@ -9,6 +9,7 @@ from typing import Any
 
 import minigrad
 from minigrad import Tensor, ops
+from minigrad.ops import elementwise
 from minigrad.ops.inplace import write
 from minigrad.random import Generator
 
@@ -19,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 sigmoid, tanh = minigrad.sigmoid, minigrad.tanh
-gelu, softplus = minigrad.public(ops.gelu), minigrad.public(ops.softplus)
+gelu, softplus = minigrad.public(elementwise.gelu), minigrad.public(elementwise.softplus)
 
 
 def _into(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
@@ -38,7 +39,7 @@ def relu_(input: Tensor) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else slope x"""
-    return _into(input, ops.leaky_relu(input, negative_slope), inplace)
+    return _into(input, elementwise.leaky_relu(input, negative_slope), inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -68,12 +69,12 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x σ(x)"""
-    return _into(input, ops.silu(input), inplace)
+    return _into(input, elementwise.silu(input), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x))"""
-    return _into(input, input * ops.tanh(ops.softplus(input)), inplace)
+    return _into(input, input * ops.tanh(elementwise.softplus(input)), inplace)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-import minigrad
 from minigrad import Tensor, backend, cosine_similarity, ops, pairwise_distance
+from minigrad.ops import index
 from minigrad.ops.elementwise import _quiet
 from minigrad.ops.index import placed
 from minigrad.ops.matrix import linear
+from minigrad.public import public
 from minigrad.random import Generator, stream
 from minigrad.tape import record, wrap
 
@@ -29,7 +30,7 @@ __all__ = [
 __all__ += activations.__all__
 __all__ += losses.__all__
 
-one_hot = minigrad.public(ops.one_hot)
+one_hot = public(index.one_hot)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:

@@ -266,11 +266,17 @@ ROWS = {
     "addbmm": Row(ops.addbmm, ((2, 4), (5, 2, 3), (5, 3, 4)), lambda x, a, b: x + (a @ b).sum(0)),
     "matrix_power": Row(lambda x: ops.matrix_power(x, 5), ((2, 2),), lambda x: np.linalg.matrix_power(x, 5)),
     "take": Row(lambda x: ops.take(x, ids([0, 4, 4])), (A,), lambda x: x.ravel()[[0, 4, 4]]),
-    "index_copy": Row(lambda x, y: ops.index_copy(x, 1, ids([2, 0]), y), (A, (2, 2)), lambda x, y: np.stack([y[:, 1], x[:, 1], y[:, 0]], 1)),
+    "index_copy": Row(
+        lambda x, y: ops.index_copy(x, 1, ids([2, 0]), y), (A, (2, 2)), lambda x, y: np.stack([y[:, 1], x[:, 1], y[:, 0]], 1)
+    ),
     "index_fill": Row(lambda x, v: ops.index_fill(x, 1, ids([0, 2]), v), (A, ()), lambda x, v: np.where([1, 0, 1], v, x)),
-    "index_put": Row(lambda x, v: ops.index_put(x, (ids([1, 1]), ids([0, 0])), v, True), (A, (2,)), lambda x, v: x + [[0], [1]] * np.eye(3)[0] * v.sum()),
+    "index_put": Row(
+        lambda x, v: ops.index_put(x, (ids([1, 1]), ids([0, 0])), v, True), (A, (2,)), lambda x, v: x + np.outer([0, 1], [1, 0, 0]) * v.sum()
+    ),
     "masked_scatter": Row(
-        lambda x, v: ops.masked_scatter(x, tensor(MASK), v), (A, V), lambda x, v: np.array([[v[0], x[0, 1], v[1]], [x[1, 0], x[1, 1], v[2]]])
+        lambda x, v: ops.masked_scatter(x, tensor(MASK), v),
+        (A, V),
+        lambda x, v: np.array([[v[0], x[0, 1], v[1]], [x[1, 0], x[1, 1], v[2]]]),
     ),
     # in place, on a copy with history
     "setitem": Row(
@@ -280,16 +286,16 @@ ROWS = {
     "fill_": Row(lambda x, v: changed(x, lambda y: y[0].fill_(v)), (A, ()), lambda x, v: np.stack([np.full(3, v), x[1]])),
     "zero_": Row(lambda x: changed(x, lambda y: y[0].zero_()), (A,), lambda x: np.stack([0 * x[0], x[1]])),
 }
-NOT_DIFFERENTIABLE = set(
-    """
-    all allclose any arange argmax argmin argsort argwhere as_tensor asarray bincount bitwise_and bitwise_left_shift
-    bitwise_not bitwise_or bitwise_right_shift bitwise_xor broadcast_shapes bucketize can_cast count_nonzero empty
-    empty_like eq equal eye floor_divide from_dlpack from_numpy frombuffer full full_like ge gt heaviside histc is_complex
-    is_floating_point is_nonzero is_same_size is_signed is_tensor isclose isfinite isin isinf isnan isneginf isposinf le
-    linspace logical_and logical_not logical_or logical_xor logspace lt ne nonzero numel ones ones_like promote_types
-    result_type scalar_tensor searchsorted signbit tensor tril_indices triu_indices unique zeros zeros_like
-    """.split()
-)
+NOT_DIFFERENTIABLE = {
+    "all", "allclose", "any", "arange", "argmax", "argmin", "argsort", "argwhere", "as_tensor", "asarray", "bincount",
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "broadcast_shapes", "bucketize", "can_cast", "count_nonzero", "empty", "empty_like", "eq", "equal", "eye",
+    "floor_divide", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "ge", "gt", "heaviside", "histc",
+    "is_complex", "is_floating_point", "is_nonzero", "is_same_size", "is_signed", "is_tensor", "isclose", "isfinite",
+    "isin", "isinf", "isnan", "isneginf", "isposinf", "le", "linspace", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logspace", "lt", "ne", "nonzero", "numel", "ones", "ones_like", "promote_types", "result_type",
+    "scalar_tensor", "searchsorted", "signbit", "tensor", "tril_indices", "triu_indices", "unique", "zeros", "zeros_like",
+}  # fmt: skip
 
 
 def changed(x, change):

@@ -1,6 +1,7 @@
 """Everything that can be computed. Each file is one family; each function gives a value and the rules for its gradient.
 
-Reading order: elementwise, matrix, shape, reduce, index, create, inplace; the others are built from these. The tape hands this package to rules as `xp`
+Reading order: elementwise, matrix, shape, reduce, index, create, inplace;
+the others are built from these. The tape hands this package to rules as `xp`
 when gradients shall themselves be differentiable, so it also answers to the few NumPy names that rules use.
 """
 

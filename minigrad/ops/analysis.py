@@ -13,7 +13,22 @@ import numpy as np
 
 from ..tape import Variable, record, wrap
 from .elementwise import (
-    _PLAIN, _apply, _both, _floating, _kind_of, _of, _quiet, _refuse_zero, _tensors, add, clamp, div, mul, promote, trunc, wants,
+    _PLAIN,
+    _apply,
+    _both,
+    _floating,
+    _kind_of,
+    _of,
+    _quiet,
+    _refuse_zero,
+    _tensors,
+    add,
+    clamp,
+    div,
+    mul,
+    promote,
+    trunc,
+    wants,
 )  # fmt: skip
 
 if TYPE_CHECKING:

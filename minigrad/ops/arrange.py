@@ -14,7 +14,7 @@ from .elementwise import _of
 from .index import _chosen, _require_in_range, diagonal, placed
 from .matrix import bmm, matmul, mv, outer
 from .reduce import sum
-from .shape import axis_of, cat, expand, flatten, flip, movedim, reshape, roll, split, stack, transpose, unsqueeze
+from .shape import axis_of, cat, expand, flatten, flip, movedim, reshape, roll, split, stack, transpose
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -115,7 +115,7 @@ def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor
     if x.array.ndim == 0:
         raise RuntimeError("tensor_split needs an axis to cut, got a tensor without axes")
     size = x.array.shape[axis_of(x, dim)]
-    given = indices_or_sections.tolist() if isinstance(indices_or_sections, Variable) else indices_or_sections  # type: ignore[attr-defined]
+    given = indices_or_sections.tolist() if isinstance(indices_or_sections, Variable) else indices_or_sections
     if isinstance(given, int):
         if given <= 0:
             raise RuntimeError(f"tensor_split needs at least one section, got {given}")
@@ -311,7 +311,7 @@ def index_copy(x: Any, dim: int, index: Any, source: Any) -> Tensor:
     axis = axis_of(x, dim)
     _require_in_range(index.array, x.array.shape[axis], "index_copy")
     y = clone(x)
-    y[(*(slice(None),) * axis, index)] = source  # type: ignore[index]
+    y[(*(slice(None),) * axis, index)] = source
     return y
 
 
@@ -321,7 +321,7 @@ def index_fill(x: Any, dim: int, index: Any, value: Any) -> Tensor:
     if isinstance(value, Variable) and value.array.ndim:
         raise RuntimeError(f"index_fill takes a number or a tensor without axes, got shape {tuple(value.array.shape)}")
     y = clone(x)
-    y[(*(slice(None),) * axis, index)] = value  # type: ignore[index]
+    y[(*(slice(None),) * axis, index)] = value
     return y
 
 
@@ -329,7 +329,7 @@ def index_put(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = Fa
     """y = x with y[indices] = values, or with the values added there, every time a position is named, if `accumulate`"""
     if not accumulate:
         y = clone(x)
-        y[tuple(indices)] = values  # type: ignore[index]
+        y[tuple(indices)] = values
         return y
     place = tuple([each.array for each in indices])
     shape = x.array[place].shape
@@ -343,5 +343,5 @@ def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
     if source.array.size < count:
         raise RuntimeError(f"masked_scatter needs as many elements as the mask holds, {count}, got {source.array.size}")
     y = clone(x)
-    y[mask] = reshape(source, -1)[:count]  # type: ignore[index]
+    y[mask] = reshape(source, -1)[:count]
     return y

@@ -192,7 +192,9 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
     return _like(input, fill_value, dtype, device, requires_grad)
 
 
-def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """start, start + step, … below end: arange(3) is 0, 1, 2"""
     start, end, step = (each.item() if isinstance(each, Variable) else each for each in (start, end, step))  # type: ignore[attr-defined]
     if end is None:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..public import public
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, View, note_change, record, refresh, version_of, wrap
 from .elementwise import _of, as_variable
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 def in_place(operation: Callable[..., Any]) -> Callable[..., Tensor]:
     """The form of an operation that writes its result into its first argument: x.add_(y) for add(x, y)."""
 
+    called = public(operation)
+
     @functools.wraps(operation)
     def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
         require_changeable(x)
-        result = operation(x, *args, **kwargs)
+        result = called(x, *args, **kwargs)
         if result.node is not None and result.node.kept and any([kept is x for kept in result.node.kept]):
             before = wrap(x.array.copy())  # the rule wants the elements as they were
             before.node = x.node
@@ -198,7 +201,8 @@ def turned(operation: Callable[..., Any]) -> Callable[..., Tensor]:
         else:
             x.node = made.node
         if x.base is not None:
-            x.base = View(before.base.of, lambda root, again=before.base.again: operation(again(root), *args, **kwargs))
+            again = before.base.again
+            x.base = View(before.base.of, lambda root: operation(again(root), *args, **kwargs))
         note_change(x)  # nodes that kept x want its old shape
         return x
 

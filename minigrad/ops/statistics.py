@@ -93,7 +93,7 @@ def _between(rank: Any, interpolation: str) -> tuple[Any, Any, Any]:
         rank = rounded[interpolation](rank)
     low, high = xp.floor(rank), xp.ceil(rank)
     weight = rank - low if interpolation == "linear" else (high - low) / 2
-    return *[wrap(xp.asarray(each).astype(np.int64)) for each in (low, high)], wrap(weight)
+    return wrap(xp.asarray(low).astype(np.int64)), wrap(xp.asarray(high).astype(np.int64)), wrap(weight)
 
 
 def cummax(x: Any, dim: int) -> ValuesAndIndices:
