@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import autograd, legacy, linalg, ops, random
+from . import autograd, legacy, linalg, missing, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
 from .backend import current_device as get_default_device
 from .backend import set_default_device
@@ -50,8 +50,14 @@ globals().update({name: public(getattr(random, name)) for name in random.DRAWING
 # What stands above the engine and PyTorch keeps under its own name, so that `import minigrad as torch` is enough.
 _ABOVE = {"nn": "minigrad_nn", "optim": "minigrad_nn.optim", "utils": "minigrad_nn.utils", "viz": "minigrad.viz"}
 
+if TYPE_CHECKING:
+    import minigrad_nn as nn  # noqa: F401
+    from minigrad_nn import optim, utils  # noqa: F401
 
-def __getattr__(name: str) -> Any:
-    if name in _ABOVE:
-        return importlib.import_module(_ABOVE[name])
-    raise AttributeError(f"minigrad has no {name!r}")
+    from . import viz  # noqa: F401
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _ABOVE:
+            return importlib.import_module(_ABOVE[name])
+        raise AttributeError(missing.explain("minigrad", name, __all__, Tensor))

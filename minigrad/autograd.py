@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .missing import explain
 from .ops import clone, ones_like
 from .ops.elementwise import _quiet as quiet
 from .state import enable_grad, no_grad, set_grad_enabled, set_recording
@@ -117,3 +118,9 @@ def _roots(tensors: list[Any], gradients: Any, create_graph: bool) -> list[tuple
             raise RuntimeError(f"the gradient must have the output's shape {tuple(tensor.array.shape)}, got {tuple(gradient.array.shape)}")
         roots.append((node, clone(gradient) if create_graph else gradient.array))
     return roots
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("autograd", name, __all__))

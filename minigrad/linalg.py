@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import backend, ops
+from .missing import explain
 from .ops import diagonal, matmul, matrix_power
 from .ops.elementwise import _of
 from .tape import Variable, record
@@ -111,3 +112,9 @@ def vecdot(x: Any, y: Any, *, dim: int = -1) -> Tensor:
 def cross(input: Any, other: Any, *, dim: int = -1) -> Tensor:
     """y = the vector at right angles to two others, along an axis of size 3"""
     return ops.cross(input, other, dim)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("linalg", name, __all__))

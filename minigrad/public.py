@@ -32,7 +32,7 @@ def public(operation: F, module: str = "minigrad") -> F:
     """The operation under PyTorch's names of its arguments; TypeError where an argument should have been a tensor."""
     made = _of_one(operation) if takes_one(operation) else _of_several(operation)
     made.__name__, made.__doc__, made.__module__ = operation.__name__, operation.__doc__, module
-    made.__qualname__, made.__wrapped__ = operation.__name__, operation
+    made.__qualname__, made.__wrapped__ = operation.__name__, operation  # type: ignore[attr-defined]
     return made  # type: ignore[return-value]
 
 

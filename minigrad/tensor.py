@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import autograd, backend, ops, printing, random, types
+from . import autograd, backend, missing, ops, printing, random, types
 from .ops.inplace import in_place, turned
 from .public import public, takes_one
 from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
@@ -133,6 +133,12 @@ class Tensor(Variable):
     def data_ptr(self) -> int:
         """The address of the first element."""
         return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for names that are not there only."""
+            raise AttributeError(missing.explain("Tensor", name, dir(Tensor)), name=name, obj=self)
 
     # ---------------------------------------------------------------------------------------------- its gradient
 

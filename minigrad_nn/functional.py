@@ -6,11 +6,12 @@ Source: https://docs.pytorch.org/docs/stable/nn.functional.html
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad import Tensor, backend, cosine_similarity, ops, pairwise_distance
+from minigrad.missing import explain
 from minigrad.ops import index
 from minigrad.ops.elementwise import _quiet
 from minigrad.ops.index import placed
@@ -248,3 +249,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 def _filling(x: Tensor, axis: int, size: int, value: float | None) -> Tensor:
     shape = (*x.array.shape[:axis], size, *x.array.shape[axis + 1 :])
     return ops.full(shape, value or 0, dtype=x.dtype, device=x.device)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("nn.functional", name, __all__))

@@ -20,7 +20,7 @@ PACKAGES = ("minigrad", "minigrad_nn")
 # A file imports only from floors above it in this list. `name.*` is a package and everything in it, one family, whose
 # members may import each other (but never in a circle).
 FLOORS = [
-    {"minigrad.types", "minigrad.state"},
+    {"minigrad.types", "minigrad.state", "minigrad.missing"},
     {"minigrad.backend"},
     {"minigrad.tape"},
     {"minigrad.trace", "minigrad.printing", "minigrad.public"},
@@ -38,7 +38,7 @@ FLOORS = [
     {"minigrad_nn.module"},
     {"minigrad_nn.activations", "minigrad_nn.losses"},
     {"minigrad_nn.init", "minigrad_nn.functional", "minigrad_nn.utils.*"},
-    {f"minigrad_nn.{name}" for name in ("layers", "container", "linear", "embedding", "dropout", "norm", "loss")},
+    {f"minigrad_nn.{name}" for name in ("layers", "container", "wrapped", "linear", "embedding", "dropout", "norm", "loss")},
     {"minigrad_nn.cells"},
     {"minigrad_nn.scan"},
     {"minigrad_nn.recurrent"},

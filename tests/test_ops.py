@@ -271,7 +271,7 @@ ROWS = {
     ),
     "index_fill": Row(lambda x, v: ops.index_fill(x, 1, ids([0, 2]), v), (A, ()), lambda x, v: np.where([1, 0, 1], v, x)),
     "index_put": Row(
-        lambda x, v: ops.index_put(x, (ids([1, 1]), ids([0, 0])), v, True), (A, (2,)), lambda x, v: x + np.outer([0, 1], [1, 0, 0]) * v.sum()
+        lambda x, v: ops.index_put(x, (ids([1, 1]), ids([0, 0])), v, True), (A, (2,)), lambda x, v: x + np.outer([0, v.sum()], [1, 0, 0])
     ),
     "masked_scatter": Row(
         lambda x, v: ops.masked_scatter(x, tensor(MASK), v),

@@ -115,7 +115,7 @@ def tensor_split(x: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor
     if x.array.ndim == 0:
         raise RuntimeError("tensor_split needs an axis to cut, got a tensor without axes")
     size = x.array.shape[axis_of(x, dim)]
-    given = indices_or_sections.tolist() if isinstance(indices_or_sections, Variable) else indices_or_sections
+    given = indices_or_sections.array.tolist() if isinstance(indices_or_sections, Variable) else indices_or_sections
     if isinstance(given, int):
         if given <= 0:
             raise RuntimeError(f"tensor_split needs at least one section, got {given}")
