@@ -15,6 +15,7 @@ from .backend import current_device as get_default_device
 from .backend import set_default_device
 from .legacy import *  # noqa: F403
 from .ops import *  # noqa: F403
+from .printing import set_printoptions
 from .public import public as public
 from .random import *  # noqa: F403
 from .serialization import load, save
@@ -28,7 +29,7 @@ __all__ = [
     "float64", "get_default_device", "get_default_dtype", "half", "iinfo", "inf", "int", "int8", "int16", "int32", "int64",
     "is_grad_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device",
     "set_default_dtype",
-    "set_grad_enabled", "short", "step", "trace", "uint8",
+    "set_grad_enabled", "set_printoptions", "short", "step", "trace", "uint8",
 ]  # fmt: skip
 __all__ += legacy.__all__
 __all__ += ops.__all__
@@ -51,10 +52,12 @@ globals().update({name: public(getattr(random, name)) for name in random.DRAWING
 _ABOVE = {"nn": "minigrad_nn", "optim": "minigrad_nn.optim", "utils": "minigrad_nn.utils", "viz": "minigrad.viz"}
 
 if TYPE_CHECKING:
-    import minigrad_nn as nn  # noqa: F401
-    from minigrad_nn import optim, utils  # noqa: F401
+    import minigrad_nn as nn
+    from minigrad_nn import optim, utils
 
-    from . import viz  # noqa: F401
+    from . import viz
+
+    __all__ += ["nn", "optim", "utils", "viz"]
 else:
 
     def __getattr__(name: str) -> Any:

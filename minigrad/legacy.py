@@ -7,7 +7,9 @@ from typing import Any
 from . import ops, types
 from .tensor import Tensor
 
-__all__ = list(types.CONSTRUCTORS)
+__all__ = [
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "ShortTensor",
+]  # fmt: skip
 
 
 class Constructor:

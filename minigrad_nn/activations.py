@@ -48,8 +48,9 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x held between two bounds"""
-    return _into(input, ops.clamp(input, min_val, max_val), inplace)
+    """x held between two bounds; unlike `clamp`, no gradient passes on the bounds themselves"""
+    inside = (input > min_val) & (input < max_val)
+    return _into(input, ops.where(inside, input, ops.clamp(input.detach(), min_val, max_val)), inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:

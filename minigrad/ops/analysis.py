@@ -203,7 +203,7 @@ def fmin(a: Any, b: Any) -> Tensor:
 
 def _not_nan(name: str, wins: Any, a: Any, b: Any) -> Tensor:
     x, y = promote(*_tensors(name, a, b))
-    first = _both(lambda x, y: wins(x, y) | (y != y), x, y)
+    first = _of(x).asarray(_both(lambda x, y: wins(x, y) | (y != y), x, y))
     rule = (lambda xp, dy, first: xp.where(first, dy, 0.0), lambda xp, dy, first: xp.where(first, 0.0, dy))
     return record(name, _both(getattr(_of(x), name), x, y), (a, b), rule, (first,))
 

@@ -10,6 +10,7 @@ import builtins
 import functools
 import math
 import operator
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -616,6 +617,9 @@ def equal(a: Any, b: Any) -> bool:
 # ---------------------------------------------------------------------------------------------------- what they share
 
 _BOOL = np.dtype(bool)
+# Sums and products overflow to infinity in silence, as in PyTorch. `_quiet` would cost each of them a microsecond; NumPy's
+# warning is issued in the name of the file that called it, so it can be turned off for these files alone.
+warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning, r"minigrad(_nn)?\.")
 _quiet = functools.partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ValuesAndIndices(NamedTuple):
     """What max, min, sort and topk return along an axis: the values, and where they stood."""
 
-    values: Any
-    indices: Any
+    values: Tensor
+    indices: Tensor
 
 
 Dims = int | Sequence[int] | None
@@ -278,12 +278,20 @@ def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: Any, where_in: Any, pai
     if dim is None:
         if x.array.size == 0:
             raise RuntimeError(f"the extreme of no elements is not defined: shape {tuple(x.shape)}")
-        return all_of(x)
+        y = all_of(x)
+        return _of_nan(x, y) if (y.array != y.array).any() else y
     if isinstance(dim, Variable):
         return getattr(x, pairwise)(dim)
     indices = where_in(x.byte() if x.array.dtype == bool else x, dim, keepdim=True)
     values = x.take_along_dim(indices, dim) if x.array.ndim else x.clone()
     return ValuesAndIndices(values, indices) if keepdim else ValuesAndIndices(values.squeeze(dim), indices.squeeze(dim))
+
+
+def _of_nan(x: Any, y: Any) -> Tensor:
+    """The extreme y of all elements where some are NaN, and it too        dx = dy, shared equally among those"""
+    hit = x.array != x.array
+    share = (hit / hit.sum()).astype(x.array.dtype)
+    return record("max", y.array, (x,), (lambda xp, dy, share: dy * share,), (share,))
 
 
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..tape import Variable, wrap
+from ..tape import Variable, record, wrap
 from .create import tensor
 from .elementwise import _of, _tensors, isnan, maximum, where
 from .reduce import Dims, ValuesAndIndices, amax, amin, argsort, mean, norm, sort, std, sum, var
@@ -31,6 +31,8 @@ class Extremes(NamedTuple):
 def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """(values, indices) of the k-th smallest along `dim`, counted from 1"""
     size = x.array.shape[axis_of(x, dim)] if x.array.ndim else 1
+    if size == 0:
+        raise IndexError(f"kthvalue of no elements is not defined: shape {tuple(x.shape)} along {dim}")
     if not 1 <= k <= size:
         raise RuntimeError(f"k must lie in [1, {size}], the size of dim {dim} in shape {tuple(x.shape)}, got {k}")
     if x.array.ndim == 0:
@@ -50,7 +52,7 @@ def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     Source: https://docs.pytorch.org/docs/stable/generated/torch.median.html
     """
     if dim is None:
-        return median(flatten(x), 0).values if x.array.size else tensor(math.nan, dtype=x.dtype)
+        return _median_of_all(x) if x.array.size else tensor(math.nan, dtype=x.dtype)
     if x.array.ndim == 0:
         return sort(x)
     size = x.array.shape[axis_of(x, dim)]
@@ -59,6 +61,14 @@ def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     indices, missing = narrow(argsort(x, dim), dim, (size - 1) // 2, 1), isnan(x)
     first = missing.to(indices.dtype).argmax(dim, keepdim=True)
     return _picked(x, where(missing.any(dim, keepdim=True), first, indices), dim, keepdim)
+
+
+def _median_of_all(x: Any) -> Tensor:
+    """dx = dy, shared equally among the elements that equal the median"""
+    value = median(flatten(x).detach(), 0).values.array
+    hit = (x.array == value) | ((x.array != x.array) & (value != value))
+    share = (hit / hit.sum()).astype(x.array.dtype)
+    return record("median", value, (x,), (lambda xp, dy, share: dy * share,), (share,))
 
 
 def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
