@@ -7,12 +7,13 @@ longer tell where their values come from; `refresh` makes them anew at their nex
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..public import public
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, View, note_change, record, refresh, version_of, wrap
+from ..tape import Leaf, Variable, note_change, record, refresh, version_of, wrap
 from .elementwise import _of, as_variable
 from .index import _zeroed, getitem, split_index
 
@@ -191,24 +192,28 @@ def turned(operation: Callable[..., Any]) -> Callable[..., Tensor]:
     @functools.wraps(operation)
     def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
         require_changeable(x)
-        refresh(x)
+        if x.base is not None or (x.version is not None and sys.getrefcount(x.version) > _OWN):
+            raise RuntimeError(
+                f"the shape {tuple(x.array.shape)} of this tensor cannot be changed in place: other tensors show its memory, and know it "
+                f"in that shape. Use the out-of-place form, x = x.{operation.__name__}(...)"
+            )
         before = wrap(x.array)
-        before.node, before.version, before.base = x.node, version_of(x), x.base
+        before.node, before.version = x.node, version_of(x)
         made = operation(before, *args, **kwargs)
         x.array = made.array
         if isinstance(x.node, Leaf):
-            x.node.shape = made.array.shape
+            x.node.shape = x.array.shape
         else:
             x.node = made.node
-        if x.base is not None:
-            again = before.base.again
-            x.base = View(before.base.of, lambda root: operation(again(root), *args, **kwargs))
         note_change(x)  # nodes that kept x want its old shape
         return x
 
     changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
     changed.__doc__ = f"`{operation.__name__}`, of the tensor itself, which is returned."
     return changed
+
+
+_OWN = sys.getrefcount([]) + 1  # references to a list that one attribute holds, as getrefcount counts them
 
 
 def fill_diagonal_(x: Any, fill_value: float) -> Tensor:

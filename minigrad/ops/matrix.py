@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..backend import ARRAYS
 from ..tape import record
-from .elementwise import _mismatch, _of, promote, wants
+from .elementwise import _mismatch, _of, as_variable, promote, wants
 from .shape import reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> (minigrad.ones(2, 3) @ minigrad.ones(3)).tolist()
     [3.0, 3.0]
     """
-    x, y = _factors(a, b, "matmul")
+    try:
+        x, y = _factors(a, b, "matmul")
+    except TypeError:
+        if a.__class__ not in ARRAYS and b.__class__ not in ARRAYS:
+            raise
+        return matmul(as_variable(a, b), as_variable(b, a))
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError(f"matmul needs tensors with axes, got shapes {tuple(x.shape)} and {tuple(y.shape)}; use a * b")
     if x.ndim == 1 or y.ndim == 1:
