@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, legacy, linalg, missing, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
+from .autograd.anomaly_mode import is_anomaly_enabled
 from .backend import current_device as get_default_device
 from .backend import set_default_device
 from .legacy import *  # noqa: F403
@@ -19,17 +20,19 @@ from .printing import set_printoptions
 from .public import public as public
 from .random import *  # noqa: F403
 from .serialization import load, save
-from .state import enable_grad, is_grad_enabled, no_grad, scope, set_grad_enabled, step
+from .state import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, scope, set_grad_enabled, step,
+)  # fmt: skip
 from .trace import trace
 from .types import DTYPES, Size, device, dtype, finfo, iinfo, set_default_dtype
 from .types import default_dtype as get_default_dtype
 
 __all__ = [
     "Size", "Tensor", "autograd", "bool", "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32",
-    "float64", "get_default_device", "get_default_dtype", "half", "iinfo", "inf", "int", "int8", "int16", "int32", "int64",
-    "is_grad_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device",
-    "set_default_dtype",
-    "set_grad_enabled", "set_printoptions", "short", "step", "trace", "uint8",
+    "float64", "get_default_device", "get_default_dtype", "half", "iinfo", "inf", "inference_mode", "int", "int8", "int16", "int32",
+    "int64", "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "linalg", "load", "long", "nan", "newaxis",
+    "no_grad", "pi", "save", "scope", "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", "short",
+    "step", "trace", "uint8",
 ]  # fmt: skip
 __all__ += legacy.__all__
 __all__ += ops.__all__

@@ -69,6 +69,8 @@ class Part:
         if waiting.__class__ is Product:
             waiting += self.whole()
             return waiting
+        if not self.shape:
+            return waiting + self.whole()  # NumPy adds arrays without axes to numbers, which cannot be changed in place
         waiting = waiting if own else waiting.copy()
         self.add_to(waiting)
         return waiting
@@ -185,6 +187,13 @@ class Backend:
         """The axes of `x` in another order."""
         return x.transpose(axes)
 
+    def diagonal(self, x: Array, offset: int) -> Array:
+        """The diagonal of the last two axes, in the same memory."""
+        view = x.diagonal(offset, -2, -1)
+        if x.flags.writeable:
+            view.flags.writeable = True  # NumPy hands out views of diagonals that cannot be written to
+        return view
+
     def erf(self, x: Array) -> Array:
         """The error function."""
         return np.fromiter(map(math.erf, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
@@ -217,6 +226,9 @@ class CudaBackend(Backend):
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         return np.asarray(self.library.asnumpy(array))
+
+    def diagonal(self, x: Array, offset: int) -> Array:
+        return x.diagonal(offset, -2, -1)
 
     def erf(self, x: Array) -> Array:
         return importlib.import_module("cupyx.scipy.special").erf(x)

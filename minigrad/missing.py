@@ -195,7 +195,7 @@ GROUPS = [
     Group("minigrad", "tools", "functional windows", "the functions stand in minigrad itself"),
     Group("minigrad", "tools", "/(set|is)_warn_always.*/", "Python's warnings module"),
     Group("minigrad", "tools", "/(set|is)_anomaly_.*/", "minigrad.autograd.detect_anomaly"),
-    Group("minigrad", "tools", "is_inference is_inference_mode_enabled", "minigrad.is_grad_enabled()"),
+    Group("minigrad", "tools", "is_inference", "minigrad.is_grad_enabled()"),
     Group(
         "minigrad", "PyTorch's inside",
         "/cudnn_.*|miopen_.*|mkldnn_.*|fbgemm_.*|native_.*|profiler_.*/ "
@@ -221,11 +221,6 @@ GROUPS = [
     Group("Tensor", "elements", "cauchy_ geometric_", "x.uniform_(), and the inverse of the distribution function"),
     Group("Tensor", "elements", "sum_to_size", "x.sum(dims, keepdim=True)"),
     Group("Tensor", "elements", "index", "x[indices]"),
-    Group(
-        "Tensor", "gradients",
-        "register_post_accumulate_grad_hook",
-        "x.register_hook(hook), which runs before the gradient is added",
-    ),
     Group(
         "Tensor", "gradients",
         "reinforce volatile name output_nr grad_dtype is_inference",
@@ -376,9 +371,8 @@ GROUPS = [
         "profiler profiler_legacy profiler_util /Profiler.*|kineto_available/",
         "Python's cProfile, or minigrad.trace",
     ),
-    Group("autograd", "not here", "variable", "tensors are their own variables"),
-    Group("autograd", "not here", "anomaly_mode", "minigrad.autograd.detect_anomaly"),
-    Group("autograd", "not here", "function grad_mode", "minigrad.autograd itself has what stands in it"),
+    Group("autograd", "not here", "variable Variable", "tensors are their own variables"),
+    Group("autograd", "not here", "grad_mode", "minigrad.autograd itself has what stands in it"),
     Group(
         "autograd", "PyTorch's inside",
         "/DeviceType|NestedIOFunction|SavedTensor|enforce_.*|.*torch_function.*|.*multithreading.*|is_.*/",

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 if TYPE_CHECKING:
     from .trace import Observer
 
-__all__ = ["Place", "enable_grad", "is_grad_enabled", "no_grad", "place", "scope", "set_grad_enabled", "state", "step"]
+__all__ = [
+    "Place", "enable_grad", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "place", "scope",
+    "set_grad_enabled", "state", "step",
+]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +59,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.recording = True
+        self.inference = False
         self.place = Place()
         self.observers: tuple[Observer, ...] = ()  # told of every node and gradient; see trace.py
 
@@ -70,7 +74,7 @@ class _GradMode:
 
     def __enter__(self) -> None:
         self.before = state.recording
-        state.recording = self.mode
+        state.recording = self.mode and not state.inference
 
     def __exit__(self, *exception: object) -> None:
         state.recording = self.before
@@ -82,7 +86,7 @@ class _GradMode:
 
         @functools.wraps(function)
         def in_mode(*args: Any, **kwargs: Any) -> Any:
-            before, state.recording = state.recording, mode
+            before, state.recording = state.recording, mode and not state.inference
             try:
                 return function(*args, **kwargs)
             finally:
@@ -98,7 +102,7 @@ def _generator_in_mode(mode: bool, function: Callable[..., Any]) -> Callable[...
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         generator, answer = function(*args, **kwargs), None
         while True:
-            before, state.recording = state.recording, mode
+            before, state.recording = state.recording, mode and not state.inference
             try:
                 item = generator.send(answer)
             except StopIteration as end:
@@ -160,21 +164,77 @@ class set_grad_enabled(_GradMode):
 
     def __init__(self, mode: bool) -> None:
         self.before = state.recording
-        self.mode = state.recording = bool(mode)
+        self.mode = bool(mode)
+        state.recording = self.mode and not state.inference
 
     def __enter__(self) -> None:
-        state.recording = self.mode
+        state.recording = self.mode and not state.inference
 
     def __call__(self, function: F) -> F:
         state.recording = self.before  # a decorator changes its function, not the code around it
         return super().__call__(function)
 
 
+class inference_mode:
+    """Record nothing inside, and let no block inside switch recording on: `with inference_mode():` or `@inference_mode()`.
+
+    `inference_mode(False)` records again inside. Unlike PyTorch's, tensors made inside are tensors like any other.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.inference_mode.html
+
+    >>> import minigrad
+    >>> x = minigrad.ones(2, requires_grad=True)
+    >>> with minigrad.inference_mode(), minigrad.enable_grad():
+    ...     (x * 2).requires_grad, minigrad.is_inference_mode_enabled()
+    (False, True)
+    """
+
+    @overload
+    def __new__(cls, mode: bool = True) -> Self: ...
+    @overload
+    def __new__(cls, mode: F) -> F: ...  # type: ignore[misc]  # @inference_mode without brackets gives the function back
+    def __new__(cls, mode: Any = True) -> Any:
+        """The block, or with a function, that function with the mode inside."""
+        made = super().__new__(cls)
+        made.mode = True if callable(mode) else bool(mode)
+        return made(mode) if callable(mode) else made
+
+    mode: bool
+
+    def __enter__(self) -> None:
+        self.before = state.recording, state.inference
+        state.recording, state.inference = not self.mode, self.mode
+
+    def __exit__(self, *exception: object) -> None:
+        state.recording, state.inference = self.before
+
+    def __call__(self, function: F) -> F:
+        mode = self.mode
+        if inspect.isgeneratorfunction(function):
+            raise TypeError("inference_mode cannot wrap a generator function; use `with inference_mode():` inside it, or @no_grad()")
+
+        @functools.wraps(function)
+        def in_mode(*args: Any, **kwargs: Any) -> Any:
+            with inference_mode(mode):
+                return function(*args, **kwargs)
+
+        return cast(F, in_mode)
+
+
 class set_recording(_GradMode):
-    """Recording on or off inside a block, by a value, without touching anything before the block begins."""
+    """Recording on or off inside a block, by a value, whatever the mode outside: for the engine's own use."""
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
+
+    def __enter__(self) -> None:
+        self.before = state.recording
+        state.recording = self.mode
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside `inference_mode()`."""
+    return state.inference
 
 
 def is_grad_enabled() -> bool:

@@ -21,7 +21,9 @@ are arrays or Tensors accordingly. Operators, methods and `xp.` functions are sp
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
@@ -36,8 +38,9 @@ if TYPE_CHECKING:
     from .trace import Facts, Observer
 
 __all__ = [
-    "Branch", "Leaf", "Node", "Source", "Variable", "note_change", "numbers_on_path", "record", "record_several",
-    "record_view", "refresh", "show_memory_of", "version_of", "walk", "wrap",
+    "NUMBER", "Branch", "Leaf", "Node", "Phase", "RemovableHandle", "Source", "Variable", "View", "branch_of", "check_usable",
+    "keep_retaining", "keep_with_aliases", "kept_as_tensor", "make_node", "note_change", "numbers_on_path", "parents_of", "record",
+    "record_several", "record_view", "refresh", "show_memory_of", "tell_made", "version_of", "walk", "wrap",
 ]  # fmt: skip
 
 Rule = Callable[..., Any]  # (xp, gradient of the value, *what was kept) -> gradient of an input, or of all inputs
@@ -79,7 +82,7 @@ class Node:
     kept     what the rule needs; None once freed
     shape, dtype   of the value; lists of them where the operation has several outputs
     place    module scope, time step, layer, direction
-    hooks    functions called with the gradient; facts: what a trace noted
+    hooks    {id: (phase, function)} called with the gradient, see `Phase`; facts: what a trace noted
     """
 
     __slots__ = ("__weakref__", "dtype", "facts", "hooks", "kept", "number", "op", "parents", "place", "rule", "shape")
@@ -92,7 +95,7 @@ class Node:
     shape: Any
     dtype: Any
     place: Place
-    hooks: dict[int, Callable[[Any], Any]] | None
+    hooks: dict[int, tuple[int, Callable[[Any], Any]]] | None
     facts: Facts | None
 
     def name(self) -> str:
@@ -110,8 +113,60 @@ class Node:
                 edges.append((parent if isinstance(parent, Node) else None, 0))
         return tuple(edges)
 
+    def register_hook(self, fn: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Call fn(gradients of the inputs, gradients of the outputs), two tuples, when this node has been walked.
+
+        What fn returns, unless None, takes the place of the gradients of the inputs.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_hook.html
+        """
+        if self.rule is None:
+            raise RuntimeError(f"{self!r} computes no gradients; tensor.register_post_accumulate_grad_hook(fn) comes after a leaf's")
+        if not isinstance(self.rule, _WatchedRule):
+            self.rule = _WatchedRule(self.rule, self.parents)
+        return RemovableHandle(self.rule.hooks, fn)
+
+    def register_prehook(self, fn: Callable[[Any], Any]) -> RemovableHandle:
+        """Call fn(gradients of the outputs), a tuple, before this node is walked; what it returns takes their place.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_prehook.html
+        """
+        return self.add_hook(Phase.BEFORE_NODE, fn)
+
+    def add_hook(self, phase: int, fn: Callable[[Any], Any]) -> RemovableHandle:
+        """Call `fn` in the given phase whenever a gradient of this node is complete."""
+        if self.hooks is None:
+            self.hooks = {}
+        return RemovableHandle(self.hooks, (phase, fn))
+
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+
+class Phase:
+    """When a hook runs: those of one phase in the order they were registered, and the phases one after the other."""
+
+    TENSOR, RETAIN, BEFORE_NODE = range(3)
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again, as does leaving a `with` block."""
+
+    next_id = itertools.count().__next__
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self.id, self.hooks = RemovableHandle.next_id(), hooks
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self.hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
 
 
 class Leaf(Node):
@@ -120,12 +175,13 @@ class Leaf(Node):
     It knows its tensor weakly: the tensor owns the leaf, and a cycle would keep both alive until the collector runs.
     """
 
-    __slots__ = ("tensor",)
+    __slots__ = ("afterwards", "tensor")
+    afterwards: dict[int, Callable[[Any], Any]] | None  # called with the tensor when its gradient has been added
 
     def __init__(self, tensor: Variable, op: str = "leaf") -> None:
         self.number, self.op, self.parents, self.rule, self.kept = _next_number(), op, (), None, ()
         self.shape, self.dtype, self.place = tensor.array.shape, tensor.array.dtype, state.place
-        self.hooks = self.facts = None
+        self.hooks = self.facts = self.afterwards = None
         self.tensor = weakref.ref(tensor)
 
     @property
@@ -210,8 +266,8 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
             tensor.source = _cut_among(inputs)
             return tensor
         if keep and keep[-1] is value:
-            keep = _with_aliases(keep, [value], [tensor])
-        # What follows is _node, written out: it runs for every operation of every training step.
+            keep = keep_with_aliases(keep, [value], [tensor])
+        # What follows is make_node, written out: it runs for every operation of every training step.
         tensor.node = node = _new(Node)
         node.number = _next_number()
         node.op = op
@@ -223,7 +279,7 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
         node.place = state.place
         node.hooks = node.facts = None
         if state.observers:
-            _tell_made(node, [tensor])
+            tell_made(node, [tensor], inputs)
     return tensor
 
 
@@ -234,26 +290,30 @@ def record_view(op: str, value: Any, x: Variable, rule: Any, again: Callable[[An
     return tensor
 
 
-def show_memory_of(x: Variable, tensor: Variable, again: Callable[[Any], Any]) -> None:
+def show_memory_of(x: Variable, tensor: Variable, again: Callable[[Any], Any], fixed: str | None = None) -> None:
     """Note that `tensor` is a view of `x`, if it is: some of what could be views are copies."""
     base = tensor.array.base
     if base is not None and (base is x.array or base is x.array.base):
         tensor.version = version_of(x)
-        if state.recording:
-            tensor.base = View(x, again)
+        tensor.base = View(x, again, fixed if state.recording else _UNTRACKED)
+
+
+_UNTRACKED = "it was made under no_grad(), as all is inside the forward of a custom Function"
 
 
 class View:
     """How a tensor came to show another's memory: `of` is the other, `again(of)` makes the view anew.
 
     `number` is the position on the tape up to which the view's own node accounts for changes made through others.
+    `fixed` says why the history of the other could not follow a change made through the view, where it could not.
     """
 
-    __slots__ = ("again", "number", "of")
+    __slots__ = ("again", "fixed", "number", "of")
 
-    def __init__(self, of: Variable, again: Callable[[Any], Any]) -> None:
-        self.of, self.again = of, again
+    def __init__(self, of: Variable, again: Callable[[Any], Any], fixed: str | None = None) -> None:
+        self.of, self.again, self.fixed = of, again, fixed
         self.number = -1 if of.version is None else of.version[0]
+
 
 
 def refresh(tensor: Variable) -> None:
@@ -264,9 +324,28 @@ def refresh(tensor: Variable) -> None:
         tensor = tensor.base.of
     while stale:
         view = stale.pop()
-        with set_recording(True):
-            view.node = view.base.again(view.base.of).node
+        if view.base.fixed is None:
+            before = view.node
+            with set_recording(True):
+                view.node = view.base.again(view.base.of).node
+            keep_retaining(view, before)
+        elif view.node is not None or view.base.of.node is not None:
+            raise RuntimeError(
+                f"the memory of a view of shape {tuple(view.array.shape)} was changed in place through another tensor, and the view's "
+                f"history cannot follow: {view.base.fixed}. Make the view after the change, or use the out-of-place form of the "
+                "operation that changed it"
+            )
         view.base.number = view.version[0]  # type: ignore[index]
+
+
+def keep_retaining(tensor: Variable, before: Node | None) -> None:
+    """retain_grad() is asked of a tensor, not of the node it had before: the request moves to the node it has now."""
+    node = tensor.node
+    if before is not None and before.hooks is not None and node is not None and node is not before:
+        for key, (phase, hook) in list(before.hooks.items()):
+            if phase == Phase.RETAIN and hook.tensor() is tensor:  # type: ignore[attr-defined]
+                del before.hooks[key]
+                node.add_hook(phase, hook)
 
 
 def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...] = ()) -> list[Tensor]:
@@ -279,24 +358,30 @@ def record_several(op: str, values: Sequence[Any], inputs: Sequence[Any], rule: 
         if isinstance(given, Variable):
             refresh(given)
     if state.recording and any(isinstance(given, Variable) and given.node is not None for given in inputs):
-        keep = _with_aliases(keep, values, tensors)
-        node = _node(Node, op, inputs, rule, keep)
+        keep = keep_with_aliases(keep, values, tensors)
+        node = make_node(Node, op, parents_of(inputs), rule, keep)
         node.shape, node.dtype = [each.array.shape for each in tensors], [each.array.dtype for each in tensors]
         for index, tensor in enumerate(tensors):
-            tensor.node = _branch(node, index)
+            tensor.node = branch_of(node, index)
         if state.observers:
-            _tell_made(node, tensors)
+            tell_made(node, tensors, inputs)
     elif state.recording:
         for tensor in tensors:
             tensor.source = _cut_among(inputs)
     return tensors
 
 
-def _node(kind: type[Node], op: str, inputs: Sequence[Any], rule: Any, keep: tuple[Any, ...]) -> Any:
+def parents_of(inputs: Sequence[Any]) -> list[Node | Source]:
+    """Where each input came from."""
+    return [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+
+
+def make_node(kind: type[Node], op: str, parents: Sequence[Node | Source], rule: Any, keep: tuple[Any, ...]) -> Any:
+    """A node with the next number on the tape, for whoever makes it to say the shape and dtype of its value."""
     node = _new(kind)
     node.number = _next_number()
     node.op = op
-    node.parents = [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+    node.parents = parents
     node.rule = rule
     node.kept = keep
     node.place = state.place
@@ -304,9 +389,10 @@ def _node(kind: type[Node], op: str, inputs: Sequence[Any], rule: Any, keep: tup
     return node
 
 
-def _branch(node: Node, index: int) -> Branch:
-    branch: Branch = _node(Branch, node.op, (), None, ())
-    branch.parents, branch.index = (node,), index
+def branch_of(node: Node, index: int) -> Branch:
+    """Output number `index` of a node that has several."""
+    branch: Branch = make_node(Branch, node.op, (node,), None, ())
+    branch.index = index
     branch.shape, branch.dtype = node.shape[index], node.dtype[index]
     return branch
 
@@ -325,7 +411,7 @@ def _constant(tensor: Variable) -> Source:
     return tensor.source
 
 
-def _with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequence[Variable]) -> tuple[Any, ...]:
+def keep_with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequence[Variable]) -> tuple[Any, ...]:
     """`keep`, with the operation's own values in a form that can be kept on its node."""
     aliases = []
     for kept in keep:
@@ -341,6 +427,9 @@ def _with_aliases(keep: tuple[Any, ...], values: Sequence[Any], tensors: Sequenc
 # ------------------------------------------------------------------------------------------------- changes in place
 
 
+_changing = threading.Lock()
+
+
 class _LastChange:
     """The position on the tape of the latest change in place, in any thread."""
 
@@ -350,7 +439,8 @@ class _LastChange:
 def version_of(tensor: Variable) -> list[int]:
     """[position on the tape of the last change in place, number of changes], shared by all views of one memory."""
     if tensor.version is None:
-        tensor.version = [-1, 0]
+        with _changing:  # two threads that ask first must not get two
+            tensor.version = tensor.version or [-1, 0]
     return tensor.version
 
 
@@ -361,11 +451,12 @@ def note_change(tensor: Variable) -> None:
     or its memory being changed.
     """
     version = version_of(tensor)
-    version[0] = _LastChange.number = _next_number()
-    version[1] += 1
+    with _changing:  # or a slow thread could put an older number over a newer one
+        version[0] = _LastChange.number = _next_number()
+        version[1] += 1
 
 
-def _check_usable(node: Node) -> None:
+def check_usable(node: Node) -> None:
     """RuntimeError if what `node` kept for its rule was given back, or changed in place after it was kept."""
     if node.kept is None:
         raise RuntimeError(
@@ -433,21 +524,22 @@ def walk(
             dy, is_sum = _run_hooks(node, dy, create_graph), False  # a hook may have kept it
         if found is not None and node.number in found:
             found[node.number] = dy
-        if node.__class__ is not Node:
+        rule = node.rule
+        if rule is None:
             if isinstance(node, Branch):
                 _deliver_branch(node, dy, heap, waiting)
             elif found is None and (on_path is None or node.number in on_path):
                 _gather(node, dy, is_sum or (not create_graph and _references(dy) <= _ALONE), create_graph)
             continue
 
-        parents, rule = node.parents, node.rule
+        parents = node.parents
         if on_path is not None:
             parents = [parent if parent.number in on_path else NUMBER for parent in parents]
         kept: Any = node.kept
         if kept is None or _LastChange.number > node.number:
-            _check_usable(node)
+            check_usable(node)
         if create_graph:
-            xp, kept = _Above.ops, [_as_tensor(each, node) for each in kept]
+            xp, kept = _Above.ops, [kept_as_tensor(each, node) for each in kept]
         else:
             xp = _BY_CLASS.get(dy.__class__) or _backend_of_several(dy)
             kept = [each.array if isinstance(each, Variable) else each for each in kept] if kept else kept
@@ -456,7 +548,7 @@ def walk(
         else:
             gradients = [part(xp, dy, *kept) if parent.number >= 0 else None for part, parent in zip(rule, parents)]
         if observers:
-            _tell_passed(observers, node, gradients)
+            _tell_passed(observers, node, gradients, dy)
         del kept, dy  # memory is given back as the walk goes on: after its rule, nobody needs what a node kept
         if node.kept and not retain_graph:
             node.kept = None
@@ -469,11 +561,12 @@ def walk(
         gradient = None
 
 
-def _as_tensor(kept: Any, node: Node) -> Any:
+def kept_as_tensor(kept: Any, node: Node) -> Any:
+    """What `node` kept, arrays as tensors, its own values with their place on the tape."""
     if isinstance(kept, _Kept):
         tensor = wrap(kept.array)
         tensor.version = kept.version
-        tensor.node = node if kept.index is None else _branch(node, kept.index)
+        tensor.node = node if kept.index is None else branch_of(node, kept.index)
         return tensor
     return wrap(kept) if kept.__class__ in _ARRAYS else kept
 
@@ -529,37 +622,109 @@ def _gather(leaf: Node, gradient: Any, private: bool, create_graph: bool) -> Non
     tensor = leaf.variable  # type: ignore[attr-defined]
     if tensor is None:
         return
-    if create_graph:
-        tensor._grad = _Above.ops.clone(gradient) if tensor._grad is None else tensor._grad + gradient
-    elif tensor._grad is None:
-        tensor._grad = wrap(gradient if private else gradient.copy())
-    elif tensor._grad.node is None:
-        tensor._grad.array += gradient
-        note_change(tensor._grad)
-    else:
-        tensor._grad = wrap(tensor._grad.array + gradient)
+    with _gathering:
+        if create_graph:
+            tensor._grad = _Above.ops.clone(gradient) if tensor._grad is None else tensor._grad + gradient
+        elif tensor._grad is None:
+            tensor._grad = wrap(gradient if private else gradient.copy())
+        elif tensor._grad.node is None:
+            tensor._grad.array += gradient
+            note_change(tensor._grad)
+        else:
+            tensor._grad = wrap(tensor._grad.array + gradient)
+    if leaf.afterwards is not None:  # type: ignore[attr-defined]
+        for hook in list(leaf.afterwards.values()):  # type: ignore[attr-defined]
+            hook(tensor)
+
+
+_gathering = threading.RLock()  # two threads may add to one leaf at once, and neither addition may be lost
 
 
 def _run_hooks(node: Node, gradient: Any, create_graph: bool) -> Any:
     """Show a gradient to the functions registered for it; each may return another in its place."""
     assert node.hooks is not None
-    for hook in list(node.hooks.values()):
-        tensor = gradient if create_graph else wrap(gradient)
-        with set_recording(create_graph):
-            answer = hook(tensor)
-        if answer is not None:
-            gradient = answer if create_graph else answer.array
+    for phase, hook in sorted(node.hooks.values(), key=operator.itemgetter(0)):
+        given = _shown(gradient, create_graph)
+        if phase != Phase.BEFORE_NODE:
+            answer = hook(given)
+            if answer is not None:
+                gradient = _accepted(hook, answer, given, create_graph)
+        else:
+            many = isinstance(gradient, list)
+            answers = hook(tuple(given) if many else (given,))
+            if answers is not None:
+                befores, answers = (given, answers) if many else ([given], answers)
+                accepted = _all_accepted(hook, answers, befores, create_graph)
+                gradient = accepted if many else accepted[0]
     return gradient
 
 
-def _tell_made(node: Node, tensors: list[Tensor]) -> None:
+def _shown(gradient: Any, create_graph: bool) -> Any:
+    """A gradient, or a list of them, as what hooks and users get to see: Tensors."""
+    if isinstance(gradient, (list, tuple)):
+        return [_shown(each, create_graph) for each in gradient]
+    return gradient if create_graph or gradient is None else wrap(gradient)
+
+
+def _all_accepted(hook: Any, answers: Any, befores: Sequence[Any], create_graph: bool) -> list[Any]:
+    if not isinstance(answers, (tuple, list)):
+        answers = (answers,)
+    if len(answers) != len(befores):
+        raise RuntimeError(f"the hook {_name(hook)!r} must return {len(befores)} gradients, or None to change nothing, got {len(answers)}")
+    return [None if new is None else _accepted(hook, new, old, create_graph) for new, old in zip(answers, befores)]
+
+
+def _accepted(hook: Any, answer: Any, before: Any, create_graph: bool) -> Any:
+    """What a hook returned in place of a gradient; TypeError or RuntimeError where it cannot stand there."""
+    if not isinstance(answer, Variable):
+        raise TypeError(f"the hook {_name(hook)!r} must return a tensor, or None to change nothing, got {type(answer).__name__}")
+    new, old = answer.array, answer.array if before is None else before.array
+    if new.shape != old.shape or new.dtype != old.dtype or new.__class__ is not old.__class__:
+        raise RuntimeError(
+            f"the hook {_name(hook)!r} was given a gradient of shape {tuple(old.shape)} and {old.dtype}, and must return one like "
+            f"it on the same device; it returned shape {tuple(new.shape)} and {new.dtype}"
+        )
+    return answer if create_graph else new
+
+
+def _name(hook: Any) -> str:
+    return str(getattr(hook, "__name__", type(hook).__name__))
+
+
+class _WatchedRule:
+    """A node's rule with hooks that are shown the gradients it takes and those it gives."""
+
+    __slots__ = ("hooks", "parents", "rule")
+
+    def __init__(self, rule: Any, parents: Sequence[Node | Source]) -> None:
+        self.rule, self.parents = rule, parents
+        self.hooks: dict[int, Callable[[Any, Any], Any]] = {}
+
+    def __call__(self, xp: Any, dy: Any, *kept: Any) -> Any:
+        create_graph = xp is _Above.ops
+        if self.rule.__class__ is tuple:
+            given = [part(xp, dy, *kept) if parent.number >= 0 else None for part, parent in zip(self.rule, self.parents)]
+        else:
+            given = self.rule(xp, dy, *kept)
+        gradients = [None if each is None or parent.number < 0 else _fit(each, parent) for each, parent in zip(given, self.parents)]  # type: ignore[arg-type]
+        outer = tuple(_shown(dy if isinstance(dy, list) else [dy], create_graph))
+        for hook in list(self.hooks.values()):
+            befores = _shown(gradients, create_graph)
+            answers = hook(tuple(befores), outer)
+            if answers is not None:
+                gradients = _all_accepted(hook, answers, befores, create_graph)
+        return gradients
+
+
+def tell_made(node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
+    """Tell whoever looks on that a node was made."""
     for observer in state.observers:
-        observer.made(node, tensors)
+        observer.made(node, tensors, inputs)
 
 
-def _tell_passed(observers: Iterable[Observer], node: Node, gradients: Sequence[Any]) -> None:
+def _tell_passed(observers: Iterable[Observer], node: Node, gradients: Sequence[Any], dy: Any) -> None:
     for observer in observers:
-        observer.passed(node, gradients)
+        observer.passed(node, gradients, dy)
 
 
 def _tell_freed(observers: Iterable[Observer], node: Node) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from . import autograd, backend, missing, ops, printing, random, types
 from .ops.inplace import in_place, turned
 from .public import public, takes_one
-from .tape import Branch, Leaf, Node, Source, Variable, _Above, refresh, version_of, wrap
+from .tape import Branch, Leaf, Node, Phase, RemovableHandle, Source, Variable, _Above, refresh, version_of, wrap
 
 __all__ = ["Tensor"]
 
@@ -145,7 +145,8 @@ class Tensor(Variable):
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient is wanted: set on leaves, inherited by what is computed from them."""
-        refresh(self)
+        if self.base is None or self.base.fixed is None:  # asking does no harm where using would be an error
+            refresh(self)
         return self.node is not None
 
     @requires_grad.setter
@@ -173,12 +174,6 @@ class Tensor(Variable):
         return None if isinstance(node, Leaf) else node
 
     @property
-    def retains_grad(self) -> bool:
-        """Whether a computed tensor keeps its gradient, because of retain_grad()."""
-        hooks = {} if self.is_leaf or self.node is None else self.node.hooks or {}
-        return any(getattr(hook, "keeps", None) == id(self) for hook in hooks.values())
-
-    @property
     def grad(self) -> Tensor | None:
         """The gradient gathered so far; None before the first backward()."""
         return self._grad
@@ -202,42 +197,54 @@ class Tensor(Variable):
 
         Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
         """
-        autograd.backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs)
+        autograd.backward(self, None if gradient is None else [gradient], retain_graph, create_graph, inputs=inputs)
 
     def retain_grad(self) -> None:
         """Keep the gradient of a computed tensor in its `.grad` too."""
-        if self.requires_grad and not self.is_leaf:
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad() needs a tensor that requires grad; there will be no gradient of this one to keep")
+        if not self.is_leaf and not self.retains_grad:
             self._keep_grad()
 
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad()` was asked of this computed tensor."""
+        hooks = None if self.is_leaf else self.node.hooks  # type: ignore[union-attr]
+        return hooks is not None and any(isinstance(hook, _Keep) and hook.tensor() is self for _, hook in hooks.values())
+
     def _keep_grad(self) -> RemovableHandle:
-        reference = weakref.ref(self)
-
-        def keep(gradient: Tensor) -> None:
-            tensor = reference()
-            if tensor is not None:
-                tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
-
-        setattr(keep, "keeps", id(self))  # noqa: B010
-        return self._hook(keep)
+        return self.node.add_hook(Phase.RETAIN, _Keep(self))  # type: ignore[union-attr]
 
     def register_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
-        """Call `hook(gradient)` whenever a gradient for this tensor is complete; what it returns takes its place."""
+        """Call `hook(gradient)` whenever a gradient for this tensor is complete; what it returns takes its place.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
+        """
         if not self.requires_grad:
             raise RuntimeError("a hook needs a tensor that requires grad; nobody would ever call this one")
-        return self._hook(hook)
+        return self.node.add_hook(Phase.TENSOR, hook)  # type: ignore[union-attr]
 
-    def _hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
-        node = self.node
-        assert node is not None
-        if node.hooks is None:
-            node.hooks = {}
-        handle = RemovableHandle(node.hooks)
-        node.hooks[handle.id] = hook
-        return handle
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        """Call `hook(tensor)` whenever a gradient has been added to the `.grad` of this leaf.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
+
+        >>> import minigrad
+        >>> w = minigrad.ones(2, requires_grad=True)
+        >>> handle = w.register_post_accumulate_grad_hook(lambda w: print(w.grad))
+        >>> (w * 3).sum().backward()
+        tensor([3., 3.])
+        """
+        if not self.requires_grad:
+            raise RuntimeError("a hook needs a tensor that requires grad; nobody would ever call this one")
+        if not isinstance(self.node, Leaf):
+            raise RuntimeError("only a leaf gathers its gradient in .grad; use register_hook for a computed tensor")
+        if self.node.afterwards is None:
+            self.node.afterwards = {}
+        return RemovableHandle(self.node.afterwards, hook)
 
     def detach(self) -> Tensor:
         """The same memory, cut from the tape: no gradient passes."""
-        refresh(self)
         cut = wrap(self.array)
         cut.version = version_of(self)
         if self.node is not None:
@@ -245,7 +252,9 @@ class Tensor(Variable):
         return cut
 
     def detach_(self) -> Tensor:
-        """Cut this very tensor from the tape."""
+        """Cut this very tensor from the tape; RuntimeError for a view, whose memory others show too."""
+        if self.base is not None:
+            raise RuntimeError("a view cannot be detached in place; use detach()")
         if self.node is not None:
             self.source = Source("detached", self.array.shape, self.array.dtype, self.node.number)
         self.node = self.base = None
@@ -705,24 +714,18 @@ class Tensor(Variable):
         return ops.inplace.write(self, drawn)
 
 
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again, as does leaving a `with` block."""
+class _Keep:
+    """The hook of retain_grad: it adds to the `.grad` of a tensor, which it knows weakly, or both would live for ever."""
 
-    count = 0
+    __slots__ = ("tensor",)
 
-    def __init__(self, hooks: dict[Any, Any]) -> None:
-        RemovableHandle.count += 1
-        self.id, self.hooks = RemovableHandle.count, hooks
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
 
-    def remove(self) -> None:
-        """Take the hook away."""
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
+    def __call__(self, gradient: Tensor) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
 
 
 def _rebuild(cls: type[Tensor], array: Any, device: str, requires_grad: bool, grad: Any) -> Tensor:

@@ -45,11 +45,11 @@ class Observer:
     def __exit__(self, *exception: object) -> None:
         state.observers = tuple(each for each in state.observers if each is not self)
 
-    def made(self, node: Node, tensors: Sequence[Any]) -> None:
-        """An operation was recorded."""
+    def made(self, node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
+        """An operation was recorded: its node, its outputs, its inputs."""
 
-    def passed(self, node: Node, gradients: Sequence[Any]) -> None:
-        """The walk passed a node, whose rule gave these gradients for its inputs."""
+    def passed(self, node: Node, gradients: Sequence[Any], dy: Any) -> None:
+        """The walk passed a node, whose rule made of `dy` these gradients for its inputs."""
 
     def freed(self, node: Node) -> None:
         """What a node had kept was given back."""
@@ -79,7 +79,7 @@ class trace(Observer):
         self.nodes = 0
         self._sharing: dict[int, int] = {}
 
-    def made(self, node: Node, tensors: Sequence[Any]) -> None:
+    def made(self, node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
         saved = {}
         for kept in node.kept or ():
             array: Any = kept
@@ -94,9 +94,9 @@ class trace(Observer):
         self.nodes += 1
         self.peak = max(self.peak, self.held)
         value = [each.array.copy() for each in tensors] if self.values else None
-        node.facts = Facts(_users_line(), saved, value)
+        node.facts = Facts(users_line(), saved, value)
 
-    def passed(self, node: Node, gradients: Sequence[Any]) -> None:
+    def passed(self, node: Node, gradients: Sequence[Any], dy: Any) -> None:
         if node.facts is not None:
             node.facts.gradients = [None if each is None else _norm(each) for each in gradients]
 
@@ -117,7 +117,7 @@ def _norm(gradient: Any) -> float:
     return float((array.astype("float64") ** 2).sum() ** 0.5)
 
 
-def _users_line() -> str:
+def users_line() -> str:
     """The innermost line that does not stand in this project."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_HERE):

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad.missing import explain
 
-from . import functional, init, optim, utils, wrapped
+from . import conventions, functional, init, masks, optim, states, utils, wrapped
 from .cells import LSTMCell
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import CrossEntropyLoss, Dropout, Embedding, Linear, MSELoss, NLLLoss, ReLU, Sigmoid, Tanh
+from .masks import masked_cross_entropy, masked_mean, sequence_mask, sequence_mask_
 from .module import Module
 from .parameter import Parameter
 from .recurrent import LSTM
+from .states import InitialState, StateBridge, detach_state, last_outputs, last_states, require_matching_states, top_state
 from .wrapped import *  # noqa: F403
 
 __all__ = [
-    "LSTM", "CrossEntropyLoss", "Dropout", "Embedding", "LSTMCell", "Linear", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss",
-    "Parameter", "ParameterList", "ReLU", "Sequential", "Sigmoid", "Tanh", "functional", "init", "optim", "utils",
+    "LSTM", "CrossEntropyLoss", "Dropout", "Embedding", "InitialState", "LSTMCell", "Linear", "MSELoss", "Module", "ModuleDict",
+    "ModuleList", "NLLLoss", "Parameter", "ParameterList", "ReLU", "Sequential", "Sigmoid", "StateBridge", "Tanh", "conventions",
+    "detach_state", "functional", "init",
+    "last_outputs", "last_states", "masked_cross_entropy", "masked_mean", "masks", "optim", "require_matching_states",
+    "sequence_mask", "sequence_mask_", "states", "top_state", "utils",
 ]  # fmt: skip
 __all__ += wrapped.__all__
 

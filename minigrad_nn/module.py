@@ -12,8 +12,7 @@ import minigrad
 from minigrad import Tensor
 from minigrad.ops import create
 from minigrad.state import state
-from minigrad.tape import note_change
-from minigrad.tensor import RemovableHandle
+from minigrad.tape import RemovableHandle, note_change
 
 from .parameter import Parameter
 
@@ -100,11 +99,11 @@ class Module:
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, args, result)` after every call; what it returns takes the result's place."""
-        return _register(self._forward_hooks, hook)
+        return RemovableHandle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, args)` before every call; what it returns takes the arguments' place."""
-        return _register(self._forward_pre_hooks, hook)
+        return RemovableHandle(self._forward_pre_hooks, hook)
 
     # ----------------------------------------------------------------------------------------------- registering
 
@@ -382,12 +381,6 @@ class Module:
         if not inside:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([extra] * bool(extra) + inside) + "\n)"
-
-
-def _register(hooks: dict[int, Any], hook: Callable[..., Any]) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
 
 
 def _fits(registry: dict[str, Any], own: dict[str, Any], value: Any) -> bool:

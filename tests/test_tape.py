@@ -522,3 +522,87 @@ def test_backward_to_computed_inputs_fills_their_gradients():
     h = x * 2
     (h * h).sum().backward(inputs=[h])
     assert h.grad.tolist() == [4.0, 4.0] and x.grad is None and h.grad_fn.hooks == {}
+
+
+# ------------------------------------------------------------------------------------ views that changes cannot follow
+
+
+def _pieces(h):
+    return [h.split(2)[0], h.chunk(2)[1], h.unbind(0)[-1], next(iter(h)), h.reshape(2, 2).unbind(0)[0][:1], h[:2].split(1)[0]]
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_a_piece_of_several_refuses_a_change_where_gradients_are_wanted(which):
+    h = leaf(1.0, 2.0, 3.0, 4.0) * 2
+    piece, before = _pieces(h)[which], h.tolist()
+    for change in (lambda p: p.mul_(2), lambda p: p.__setitem__(..., 0.0), lambda p: p.fill_(1.0), lambda p: p.copy_(p * 2)):
+        with pytest.raises(RuntimeError, match=r"one of several.*out-of-place"):
+            change(piece)
+    assert h.tolist() == before
+    with minigrad.no_grad():
+        piece.mul_(2)
+    plain = tensor([1.0, 2.0, 3.0, 4.0])
+    _pieces(plain)[which].mul_(2)  # no gradient is wanted: the change shows everywhere
+    assert plain.tolist() != [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_piece_cannot_be_used_after_its_memory_changed_elsewhere():
+    h = leaf(1.0, 2.0, 3.0, 4.0) * 2
+    piece = h.split(2)[0]
+    h.mul_(2)
+    assert piece.requires_grad and piece.tolist() == [4, 8] and piece.detach().tolist() == [4, 8]
+    with pytest.raises(RuntimeError, match="changed in place through another tensor"):
+        piece * 2
+    assert (h.split(2)[0] * 2).requires_grad
+
+
+def test_a_view_made_under_no_grad_refuses_a_change_that_wants_a_gradient():
+    x = leaf(1.0, 2.0)
+    buffer = minigrad.zeros(2, dtype=minigrad.float64)
+    with minigrad.no_grad():
+        view = buffer[:1]
+    view.fill_(3.0)
+    with pytest.raises(RuntimeError, match="made under no_grad"):
+        view.copy_(x[:1])
+    assert buffer.tolist() == [3, 0]
+
+
+def test_memory_that_several_elements_share_cannot_be_changed():
+    for change in (lambda y: y.add_(1), lambda y: y.__setitem__(0, 1.0), lambda y: y.zero_()):
+        with pytest.raises(RuntimeError, match=r"expand.*out-of-place"):
+            change(minigrad.ones(3).expand(2, 3))
+
+
+def test_a_diagonal_is_a_view():
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    h = (x * 1).reshape(2, 2)
+    h.diagonal().mul_(10)
+    assert h.tolist() == [[10, 2], [3, 40]]
+    h.sum().backward()
+    assert x.grad.tolist() == [10, 1, 1, 10]
+    with pytest.raises(RuntimeError, match="detach"):
+        h.diagonal().detach_()
+
+
+def test_overwriting_keeps_the_wish_for_a_gradient():
+    x = leaf(1.0, 2.0)
+    for overwrite in (lambda h: h.zero_(), lambda h: h.fill_(2.0), lambda h: h.copy_(minigrad.ones(2, dtype=minigrad.float64))):
+        h = x * 1
+        overwrite(h)
+        assert h.requires_grad
+        h.sum().backward()
+        assert x.grad.tolist() == [0, 0]
+
+
+def test_single_elements_of_a_vector_are_views_too():
+    x = leaf(1.0, 2.0)
+    h = x * 1
+    last = h[1]
+    last.mul_(5)
+    (h * h).sum().backward()
+    assert h.tolist() == [1, 10] and x.grad.tolist() == [2, 100]
+    y = leaf(1.0, 2.0)
+    z = y * 1
+    one = z[1]
+    (one.reshape(-1)[0] + one[...] + one).backward()
+    assert y.grad.tolist() == [0, 3]

@@ -364,17 +364,19 @@ def _triangle(name: str, x: Any, diagonal: int) -> Tensor:
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """y = the diagonal of two axes of x, as the last axis"""
+    """y = the diagonal of two axes of x, as the last axis: a view        dx = 0 with dy on that diagonal"""
     one, other = axis_of(input, dim1), axis_of(input, dim2)
     if one == other:
         raise RuntimeError(f"diagonal needs two different dims, got {dim1} and {dim2} for shape {tuple(input.shape)}")
-    rows, columns = input.array.shape[one], input.array.shape[other]
-    length = max(min(rows - max(-offset, 0), columns - max(offset, 0)), 0)
-    turned = input.movedim((one, other), (-2, -1))
-    steps = np.arange(length)
-    xp = _of(input.array)
-    front = (slice(None),) * (input.array.ndim - 2)
-    return _chosen(turned, (*front, xp.asarray(steps + max(-offset, 0)), xp.asarray(steps + max(offset, 0))))
+    return _last_diagonal(input.movedim((one, other), (-2, -1)), offset)
+
+
+def _last_diagonal(x: Any, offset: int) -> Tensor:
+    xp, shape = _of(x.array), x.array.shape
+    value = xp.diagonal(x.array, offset)
+    steps = xp.arange(value.shape[-1])
+    index = (*(slice(None),) * (len(shape) - 2), steps + max(-offset, 0), steps + max(offset, 0))
+    return record_view("diagonal", value, x, lambda xp, dy: xp.placed(dy, shape, index, False), lambda x: _last_diagonal(x, offset))
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..public import public
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, note_change, record, refresh, version_of, wrap
+from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, version_of, wrap
 from .elementwise import _of, as_variable
 from .index import _zeroed, getitem, split_index
 
@@ -68,14 +68,33 @@ def write(x: Any, result: Any) -> Tensor:
             raise RuntimeError(f"a tensor of {x.dtype} cannot take a result of {result.dtype} in place; use the out-of-place form")
         result = result.to(x.dtype)
     refresh(x)
+    tracked = state.recording and (x.node is not None or result.node is not None or _root(x).node is not None)
+    if tracked:
+        require_followable(x)
     _put(x.array, ..., result)
     note_change(x)
-    if state.recording and (x.node is not None or result.node is not None or _root(x).node is not None):
+    if tracked:
+        before = x.node
         if x.base is None:
             x.node = result.node
         else:
-            _hang_on_root(x, result)
+            hang_on_root(x, result)
+        keep_retaining(x, before)
     return x
+
+
+def require_followable(x: Any) -> None:
+    """RuntimeError for a view whose changes the tensor whose memory it shows cannot follow."""
+    view = x
+    while view.base is not None:
+        if view.base.fixed is not None:
+            raise RuntimeError(
+                f"a view of shape {tuple(x.array.shape)} cannot be changed in place where gradients are wanted: {view.base.fixed}. "
+                "Use the out-of-place form of the operation (x = x + 1 instead of x += 1), or change a clone() of it"
+            )
+        view = view.base.of
+
+
 
 
 def _root(x: Any) -> Any:
@@ -84,7 +103,7 @@ def _root(x: Any) -> Any:
     return x
 
 
-def _hang_on_root(x: Any, result: Any) -> None:
+def hang_on_root(x: Any, result: Any) -> None:
     """x is a view, and has just been overwritten by `result`: so was a part of the tensor whose memory it shows."""
     chain, root = [], x
     while root.base is not None:
@@ -148,6 +167,11 @@ def _fills_mask(chosen: Any, value: Any) -> bool:
 
 def _put(array: Any, place: Any, value: Any) -> None:
     given = value.array if isinstance(value, Variable) else value
+    if not getattr(array.flags, "writeable", True):
+        raise RuntimeError(
+            f"several elements of a tensor of shape {tuple(array.shape)} lie in one place in memory (expand() makes such), or it shows "
+            "memory that must not change: it cannot be changed in place. Use the out-of-place form, or change a clone() of it"
+        )
     try:
         array[place] = given
     except (TypeError, ValueError) as problem:
@@ -172,13 +196,18 @@ def copy_(x: Any, source: Any) -> Tensor:
     """The elements of `source`, broadcast, written into x."""
     require_changeable(x)
     given = as_variable(source, x).to(x.device, x.dtype)
-    return write(x, given.expand(x.array.shape))
+    return write(x, _replaced(x, given.expand(x.array.shape)))
+
+
+def _replaced(x: Any, new: Any) -> Any:
+    """y = new        dx = 0        dnew = dy"""
+    return record("replaced", new.array, (x, new), (lambda xp, dy: xp.zeros_like(dy), lambda xp, dy: dy))
 
 
 def fill_(x: Any, value: Any) -> Tensor:
     """`value`, a number or a tensor without axes, written into every element of x."""
     require_changeable(x)
-    return write(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x))
+    return write(x, _replaced(x, _broadcast(value if value.__class__ in (float, int, bool) else as_variable(value, x), x)))
 
 
 def zero_(x: Any) -> Tensor:

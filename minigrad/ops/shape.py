@@ -94,11 +94,13 @@ def _reread(x: Any, kind: types.dtype) -> Tensor:
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """y has the axes from start_dim to end_dim joined into one."""
+    """y has the axes from start_dim to end_dim joined into one; x itself where that changes nothing."""
     start, end = axis_of(x, start_dim), axis_of(x, end_dim)
     if start > end:
         raise RuntimeError(f"start_dim must not come after end_dim, got {start_dim} and {end_dim} for shape {tuple(x.shape)}")
     shape = x.array.shape
+    if shape and start == end:
+        return x
     return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
@@ -343,8 +345,11 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
 
     tensors = record_several("split", values, (x,), rule)
     for tensor, piece in zip(tensors, pieces, strict=True):
-        show_memory_of(x, tensor, functools.partial(_piece, piece))
+        show_memory_of(x, tensor, functools.partial(_piece, piece), _ONE_OF_SEVERAL)
     return tuple(tensors)
+
+
+_ONE_OF_SEVERAL = "it is one of several that one operation (split, chunk, unbind, iteration) gave, with one node for them all"
 
 
 def _piece(piece: Any, x: Any) -> Any:
@@ -375,7 +380,7 @@ def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """x cut along `dim` into pieces without that axis; one node for all"""
     axis = axis_of(x, dim)
     front = (slice(None),) * axis
-    values = [x.array[(*front, index)] for index in range(x.array.shape[axis])]
+    values = [x.array[(*front, index, ...)] for index in range(x.array.shape[axis])]  # ... keeps a single element a view
     shape = x.array.shape[:axis] + x.array.shape[axis + 1 :]
 
     def rule(xp: Any, dys: Any) -> Any:
@@ -384,7 +389,7 @@ def unbind(x: Any, dim: int = 0) -> tuple[Tensor, ...]:
 
     tensors = record_several("unbind", values, (x,), rule)
     for index, tensor in enumerate(tensors):
-        show_memory_of(x, tensor, lambda x, index=index: x[(*front, index)])  # type: ignore[misc]
+        show_memory_of(x, tensor, lambda x, index=index: x[(*front, index)], _ONE_OF_SEVERAL)  # type: ignore[misc]
     return tuple(tensors)
 
 

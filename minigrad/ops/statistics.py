@@ -52,7 +52,7 @@ def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     Source: https://docs.pytorch.org/docs/stable/generated/torch.median.html
     """
     if dim is None:
-        return _median_of_all(x) if x.array.size else tensor(math.nan, dtype=x.dtype)
+        return _median_of_all(x)
     if x.array.ndim == 0:
         return sort(x)
     size = x.array.shape[axis_of(x, dim)]
@@ -65,6 +65,10 @@ def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 def _median_of_all(x: Any) -> Tensor:
     """dx = dy, shared equally among the elements that equal the median"""
+    if x.array.size == 0:
+        if x.array.dtype.kind != "f":
+            raise RuntimeError(f"the median of no integers is not defined: shape {tuple(x.shape)} of {x.dtype}")
+        return tensor(math.nan, dtype=x.dtype, device=x.device)
     value = median(flatten(x).detach(), 0).values.array
     hit = (x.array == value) | ((x.array != x.array) & (value != value))
     share = (hit / hit.sum()).astype(x.array.dtype)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .missing import explain
-from .ops import clone, ones_like
-from .ops.elementwise import _quiet as quiet
-from .state import enable_grad, no_grad, set_grad_enabled, set_recording
-from .tape import Variable, numbers_on_path, refresh, walk, wrap
+from ..ops import clone, ones_like
+from ..ops.elementwise import _quiet as quiet
+from ..state import set_recording
+from ..tape import Variable, numbers_on_path, refresh, walk, wrap
 
-__all__ = ["backward", "enable_grad", "grad", "no_grad", "set_grad_enabled"]
+__all__ = ["backward", "grad"]
 
 
 def backward(
-    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, *, inputs: Any = None
 ) -> None:
     """Add the gradients of `tensors` to the `.grad` of every leaf they were computed from, or only of `inputs`.
 
@@ -24,11 +23,9 @@ def backward(
     roots = _roots(_listed(tensors), grad_tensors, create_graph)
     on_path, keeping = None, []
     if inputs is not None:
-        targets = {_node_of(each, "inputs").number for each in _listed(inputs)}
-        if not targets:
-            raise RuntimeError("backward: inputs must not be empty; leave it out for all leaves")
-        on_path = numbers_on_path((node for node, _ in roots), targets)
-        keeping = [each._keep_grad() for each in _listed(inputs) if not each.is_leaf]  # computed ones gather theirs too
+        wanted = _inputs(inputs, "backward", "leave it out for all leaves")
+        on_path = numbers_on_path((node for node, _ in roots), {_node_of(each, "inputs").number for each in wanted})
+        keeping = [each._keep_grad() for each in wanted if not each.is_leaf and not each.retains_grad]  # computed ones gather theirs too
     try:
         with set_recording(create_graph), quiet():
             walk(roots, create_graph if retain_graph is None else retain_graph, create_graph, on_path)
@@ -44,6 +41,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of `outputs` with respect to `inputs`, returned; no `.grad` changes.
@@ -59,7 +57,11 @@ def grad(
     >>> dy, grad(dy, x)
     (tensor(27., grad_fn=<MulBackward0>), (tensor(18.),))
     """
-    wanted = _listed(inputs)
+    if is_grads_batched:
+        raise NotImplementedError("grad(is_grads_batched=True) is not here; call grad once for each gradient of the outputs")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("materialize_grads=True gives zeros for unused inputs, so allow_unused must not be False")
+    wanted = _inputs(inputs, "grad", "give at least one tensor")
     nodes = [_node_of(each, "inputs") for each in wanted]
     roots = _roots(_listed(outputs), grad_outputs, create_graph)
     found: dict[int, Any] = {node.number: None for node in nodes}
@@ -89,6 +91,17 @@ def _listed(given: Any) -> list[Any]:
     return [given] if isinstance(given, Variable) else list(given)
 
 
+def _inputs(given: Any, name: str, advice: str) -> list[Any]:
+    """`given` as a list of tensors, at least one."""
+    tensors = _listed(given)
+    if not tensors:
+        raise RuntimeError(f"{name}: inputs must not be empty; {advice}")
+    for each in tensors:
+        if not isinstance(each, Variable):
+            raise RuntimeError(f"{name}: inputs must be tensors, got {type(each).__name__}")
+    return tensors
+
+
 def _node_of(tensor: Any, what: str) -> Any:
     refresh(tensor)
     if tensor.node is None:
@@ -106,21 +119,30 @@ def _roots(tensors: list[Any], gradients: Any, create_graph: bool) -> list[tuple
         raise RuntimeError(f"expected one gradient per output, got {len(given)} for {len(tensors)}")
     roots = []
     for tensor, gradient in zip(tensors, given, strict=True):
+        if not isinstance(tensor, Variable):
+            raise TypeError(f"outputs must be tensors, got {type(tensor).__name__}")
         node = _node_of(tensor, "outputs")
-        if gradient is None:
-            if tensor.array.size != 1:
-                raise RuntimeError(
-                    f"a gradient can be made up only for a single element, and this output has shape {tuple(tensor.array.shape)}; "
-                    "sum() it first, or give the gradient: y.backward(gradient)"
-                )
-            gradient = ones_like(tensor)
-        elif gradient.array.shape != tensor.array.shape:
-            raise RuntimeError(f"the gradient must have the output's shape {tuple(tensor.array.shape)}, got {tuple(gradient.array.shape)}")
+        gradient = _made_up(tensor) if gradient is None else _fitting(gradient, tensor)
         roots.append((node, clone(gradient) if create_graph else gradient.array))
     return roots
 
 
-if not TYPE_CHECKING:
+def _made_up(tensor: Any) -> Any:
+    """1, the gradient of a single element."""
+    if tensor.array.size != 1:
+        raise RuntimeError(
+            f"a gradient can be made up only for a single element, and this output has shape {tuple(tensor.array.shape)}; "
+            "sum() it first, or give the gradient: y.backward(gradient)"
+        )
+    return ones_like(tensor)
 
-    def __getattr__(name: str) -> Any:
-        raise AttributeError(explain("autograd", name, __all__))
+
+def _fitting(gradient: Any, tensor: Any) -> Any:
+    """The gradient given for an output, if it has the output's shape and place."""
+    if not isinstance(gradient, Variable):
+        raise TypeError(f"a gradient given must be a tensor or None, got {type(gradient).__name__}")
+    if gradient.array.shape != tensor.array.shape:
+        raise RuntimeError(f"the gradient must have the output's shape {tuple(tensor.array.shape)}, got {tuple(gradient.array.shape)}")
+    if gradient.array.__class__ is not tensor.array.__class__:
+        raise RuntimeError(f"the gradient must be on the output's device {str(tensor.device)!r}; move it: gradient.to(output.device)")
+    return gradient
