@@ -148,10 +148,15 @@ def isneginf(x: Any) -> Tensor:
 
 
 def atan2(a: Any, b: Any) -> Tensor:
-    """y = the angle of the point (b, a)        da = dy b / (a² + b²)        db = -dy a / (a² + b²)"""
+    """y = the angle of the point (b, a)        da = dy b / (a² + b²)        db = -dy a / (a² + b²), both 0 at (0, 0)"""
     x, y = _floats("atan2", a, b)
-    rule = (lambda xp, dy, a, b: dy * b / (a * a + b * b), lambda xp, dy, a, b: -dy * a / (a * a + b * b))
+    rule = (lambda xp, dy, a, b: _over_square(xp, dy * b, a, b), lambda xp, dy, a, b: _over_square(xp, -dy * a, a, b))
     return record("atan2", _both(_of(x).arctan2, x, y), (a, b), rule, (a, b))
+
+
+def _over_square(xp: Any, numerator: Any, a: Any, b: Any) -> Any:
+    square = a * a + b * b
+    return xp.where(square == 0, 0.0, numerator / xp.where(square == 0, 1.0, square))
 
 
 def hypot(a: Any, b: Any) -> Tensor:
