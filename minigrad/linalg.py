@@ -90,6 +90,8 @@ def _solved(compute: Any) -> Any:
         return compute()
     except np.linalg.LinAlgError as problem:
         raise LinAlgError(f"{problem}: no solution, or many") from None
+    except ValueError as problem:
+        raise RuntimeError(f"the sizes do not go together: {problem}") from None
 
 
 class LinAlgError(RuntimeError):

@@ -111,3 +111,23 @@ def test_random_numbers_in_place() -> None:
     assert (zeros(1000).log_normal_().log().mean() - 1).abs() < 0.3
     with pytest.raises(RuntimeError, match="empty"):
         zeros(2).random_(3, 3)
+
+
+def test_linear_algebra_solves_and_differentiates() -> None:
+    numbers = np.random.default_rng(0)
+    A, B = (tensor(numbers.standard_normal(shape) + 3 * np.eye(3, shape[1]), requires_grad=True) for shape in ((3, 3), (3, 2)))
+    np.testing.assert_allclose((A @ minigrad.linalg.solve(A, B)).tolist(), B.tolist())
+    np.testing.assert_allclose((minigrad.linalg.inv(A) @ A).tolist(), np.eye(3), atol=1e-12)
+    assert minigrad.autograd.gradcheck(minigrad.linalg.solve, (A, B)) and minigrad.autograd.gradcheck(minigrad.linalg.inv, (A,))
+    assert minigrad.autograd.gradgradcheck(minigrad.linalg.solve, (A, B)) and minigrad.autograd.gradgradcheck(minigrad.linalg.inv, (A,))
+    inv, solve = minigrad.linalg.inv, minigrad.linalg.solve
+    for wrong in (lambda: inv(zeros(2, 2)), lambda: solve(ones(2, 2), ones(3)), lambda: inv(A[0])):
+        with pytest.raises(RuntimeError, match=r"Singular|sizes|square"):
+            wrong()
+
+
+def test_nothing_to_rank_is_an_error() -> None:
+    for call in (lambda: minigrad.quantile(ones(0), 0.5), lambda: zeros(0, dtype=minigrad.int64).median()):
+        with pytest.raises(RuntimeError, match="not defined"):
+            call()
+    assert ones(0).median().isnan()

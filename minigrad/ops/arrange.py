@@ -210,6 +210,8 @@ def adjoint(x: Any) -> Tensor:
 
 def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """y holds the last axis of x on a diagonal of two new axes, zeros elsewhere        dx = that diagonal of dy"""
+    if x.array.ndim == 0:
+        raise IndexError("diag_embed needs an axis, got a tensor without axes")
     length = x.array.shape[-1]
     size = length + abs(offset)
     steps = _of(x.array).arange(length)

@@ -83,6 +83,8 @@ def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, i
     parts = q if isinstance(q, Variable) else tensor(q, dtype=x.dtype, device=x.device)
     if x.array.dtype.kind != "f" or parts.array.dtype != x.array.dtype:
         raise RuntimeError(f"quantile needs x and q of one floating-point dtype, got {x.dtype} and {parts.dtype}")  # type: ignore[attr-defined]
+    if x.array.size == 0:
+        raise RuntimeError(f"a quantile of no elements is not defined: shape {tuple(x.shape)}")
     if parts.array.ndim > 1 or not ((parts.array >= 0) & (parts.array <= 1)).all():
         raise RuntimeError("quantile needs q as a number or a vector, in [0, 1]")
     ordered = sort(flatten(x) if dim is None else x.movedim(dim, -1), -1).values
