@@ -240,6 +240,10 @@ class Backend:
         """The error function."""
         return np.fromiter(map(math.erf, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
 
+    def erfc(self, x: Array) -> Array:
+        """1 - erf(x), exact where that is near 0."""
+        return np.fromiter(map(math.erfc, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
+
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + e⁻ˣ)"""
         y = self.exp(-x)
@@ -418,6 +422,9 @@ class CudaBackend(Backend):
 
     def erf(self, x: Array) -> Array:
         return self.special.erf(x)
+
+    def erfc(self, x: Array) -> Array:
+        return importlib.import_module("cupyx.scipy.special").erfc(x)
 
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()

@@ -5,6 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/generated/torch.set_printoptions.ht
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,32 @@ from . import backend, types
 from .tape import Branch, Leaf, refresh
 
 PRECISION, THRESHOLD, EDGE, WIDTH = 4, 1000, 3, 80
+SCIENTIFIC: bool | None = None  # whether numbers have exponents; None where they themselves decide
+PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """How tensors print from here on: decimals, elements from which on rows are shortened, elements shown at their ends, …
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.set_printoptions.html
+    """
+    global PRECISION, THRESHOLD, EDGE, WIDTH, SCIENTIFIC
+    if profile is not None:
+        if profile not in PROFILES:
+            raise ValueError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
+        PRECISION, THRESHOLD, EDGE, WIDTH = PROFILES[profile]  # type: ignore[assignment]
+    PRECISION = PRECISION if precision is None else precision
+    THRESHOLD = THRESHOLD if threshold is None else threshold  # type: ignore[assignment]
+    EDGE = EDGE if edgeitems is None else edgeitems
+    WIDTH = WIDTH if linewidth is None else linewidth
+    SCIENTIFIC = sci_mode
 
 
 def to_text(tensor: Any) -> str:
@@ -70,6 +97,7 @@ class _Numbers:
             counted = array[np.isfinite(array) & (array != 0)]
         else:
             counted = array
+        self.scientific = self.scientific if SCIENTIFIC is None or not self.floating else SCIENTIFIC
         self.width = max((len(self._bare(each)) for each in counted.ravel().tolist()), default=1)
 
     def _bare(self, number: Any) -> str:

@@ -6,12 +6,13 @@ import copy
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import autograd, backend, ops, printing, random, types
-from .ops.inplace import in_place
+from . import autograd, backend, missing, ops, printing, random, types
+from .ops.inplace import in_place, turned
+from .public import public, takes_one
 from .tape import Branch, Leaf, Node, Phase, RemovableHandle, Source, Variable, _Above, refresh, version_of, wrap
 
 __all__ = ["Tensor"]
@@ -33,11 +34,11 @@ class Tensor(Variable):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that numpy_array * tensor asks the tensor
     __hash__ = object.__hash__
 
     def __new__(cls, *data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-        if len(data) == 1 and not isinstance(data[0], int):
+        if len(data) == 1 and not isinstance(data[0], (int, types.Size)):
+            types.require_sequence(data[0])
             made = ops.tensor(data[0], dtype=dtype or types.default_dtype(), device=device)
         else:
             made = ops.zeros(*data or (0,), dtype=dtype, device=device)
@@ -70,6 +71,8 @@ class Tensor(Variable):
         """How many axes there are."""
         return int(self.array.ndim)
 
+    ndimension = dim
+
     def numel(self) -> int:
         """How many elements there are."""
         return int(self.array.size)
@@ -90,6 +93,16 @@ class Tensor(Variable):
     def is_cuda(self) -> bool:
         """Whether the elements live on a GPU."""
         return self.device.type == "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the elements live on the CPU."""
+        return self.device.type == "cpu"
+
+    def get_device(self) -> int:
+        """The number of the GPU that holds the elements, -1 for the CPU."""
+        where = self.device
+        return -1 if where.type == "cpu" else where.index or 0
 
     @property
     def itemsize(self) -> int:
@@ -123,6 +136,12 @@ class Tensor(Variable):
     def data_ptr(self) -> int:
         """The address of the first element."""
         return int(self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Reached for names that are not there only."""
+            raise AttributeError(missing.explain("Tensor", name, dir(Tensor)), name=name, obj=self)
 
     # ---------------------------------------------------------------------------------------------- its gradient
 
@@ -289,6 +308,23 @@ class Tensor(Variable):
         array = self.numpy()
         return array.astype(dtype) if dtype is not None and dtype != array.dtype else array.copy() if copy else array
 
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("a tensor that requires grad cannot be lent to another library; use x.detach()")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        """What numpy_array * tensor and numpy.exp(tensor) do: our operation of that name, gradients included."""
+        operation = getattr(ops, _OF_UFUNC.get(ufunc.__name__, ufunc.__name__), None)
+        if method != "__call__" or operation is None or options:
+            raise TypeError(f"numpy.{ufunc.__name__} does not take a tensor like this; use minigrad's functions, or x.detach().numpy()")
+        if out is not None:  # numpy_array *= tensor
+            return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
+        return operation(*[ops.as_tensor(each) for each in inputs])
+
     def __float__(self) -> float:
         return float(self._single())
 
@@ -327,7 +363,9 @@ class Tensor(Variable):
         return printing.to_text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.array.ndim == 0 else format(repr(self), spec)
+        if spec and self.array.ndim:
+            raise TypeError(f"the format {spec!r} is for one number, and this tensor has shape {tuple(self.array.shape)}; use x.item()")
+        return format(self.item(), spec) if spec else repr(self)
 
     def __reduce__(self) -> Any:
         wanted = isinstance(self.node, Leaf)
@@ -360,8 +398,12 @@ class Tensor(Variable):
         return ops.clone(self) if copy and result is self else result
 
     def type(self, dtype: Any = None) -> Any:
-        """The tensor in another dtype, or the name of its own type."""
-        return f"minigrad.{self.dtype.name}" if dtype is None else self.to(dtype=dtype)
+        """The tensor in another dtype (or by the name of its constructor, "LongTensor"), or the name of its own type."""
+        if dtype is None:
+            return "minigrad." + next(name for name, kind in types.CONSTRUCTORS.items() if kind == self.dtype.name)
+        if isinstance(dtype, str):
+            dtype = types.CONSTRUCTORS.get(dtype.rpartition(".")[2], dtype)
+        return self.to(dtype=getattr(dtype, "dtype", dtype))
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype and on the device of another."""
@@ -392,6 +434,18 @@ class Tensor(Variable):
     def int(self) -> Tensor:
         """The tensor in int32."""
         return self.to(dtype="int32")
+
+    def short(self) -> Tensor:
+        """The tensor in int16."""
+        return self.to(dtype="int16")
+
+    def char(self) -> Tensor:
+        """The tensor in int8."""
+        return self.to(dtype="int8")
+
+    def byte(self) -> Tensor:
+        """The tensor in uint8."""
+        return self.to(dtype="uint8")
 
     def long(self) -> Tensor:
         """The tensor in int64."""
@@ -443,6 +497,18 @@ class Tensor(Variable):
             raise RuntimeError(f".mT needs at least two axes, got shape {tuple(self.array.shape)}")
         return ops.transpose(self, -2, -1)
 
+    @property
+    def H(self) -> Tensor:
+        """The transpose of a matrix: what the conjugate transpose is for real numbers."""
+        if self.array.ndim not in (0, 2):
+            raise RuntimeError(f".H is for matrices, got shape {tuple(self.array.shape)}; use .mT")
+        return ops.t(self)
+
+    @property
+    def mH(self) -> Tensor:
+        """The last two axes swapped: what the conjugate transpose is for real numbers."""
+        return self.mT
+
     def view_as(self, other: Tensor) -> Tensor:
         """The tensor in the shape of another."""
         return ops.shape.view(self, *other.array.shape)
@@ -468,6 +534,7 @@ class Tensor(Variable):
     __neg__ = ops.neg
     __pos__ = ops.positive
     __abs__ = ops.abs
+    __lshift__, __rshift__ = ops.bitwise_left_shift, ops.bitwise_right_shift
     __and__ = __rand__ = ops.bitwise_and
     __or__ = __ror__ = ops.bitwise_or
     __xor__ = __rxor__ = ops.bitwise_xor
@@ -475,10 +542,10 @@ class Tensor(Variable):
     __getitem__ = ops.index.getitem
     __setitem__ = ops.inplace.setitem
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return ops.eq(self, other) if _comparable(other) else NotImplemented
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         return ops.ne(self, other) if _comparable(other) else NotImplemented
 
     def __invert__(self) -> Tensor:
@@ -501,63 +568,125 @@ class Tensor(Variable):
     def __rpow__(self, other: Any) -> Tensor:
         return ops.pow(other, self)
 
+    def __rlshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_left_shift(other, self)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return ops.bitwise_right_shift(other, self)
+
     def __rmatmul__(self, other: Any) -> Tensor:
         return NotImplemented if isinstance(other, (float, int, np.generic)) else ops.matmul(ops.as_tensor(other), self)
 
-    add, sub, mul, div, pow, neg = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg
-    subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
-    floor_divide, remainder, lerp = ops.floor_divide, ops.remainder, ops.lerp
+    add, sub, mul, div, pow = ops.add, ops.sub, ops.mul, ops.div, ops.pow
+    subtract, multiply, divide, true_divide = sub, mul, div, div
+    floor_divide, remainder, fmod, lerp = ops.floor_divide, ops.remainder, ops.fmod, ops.lerp
+    addcmul, addcdiv, float_power = ops.addcmul, ops.addcdiv, ops.float_power
     abs = absolute = ops.abs
-    sign, exp, expm1, log, log1p, log2, log10 = ops.sign, ops.exp, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
+    neg, sign, exp, expm1, log, log1p, log2, log10 = ops.neg, ops.sign, ops.exp, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
+    negative, positive, sgn, exp2, frac = neg, ops.positive, sign, ops.exp2, ops.frac
     sqrt, rsqrt, reciprocal, square = ops.sqrt, ops.rsqrt, ops.reciprocal, ops.square
-    sin, cos, tan, tanh, sigmoid, relu, erf = ops.sin, ops.cos, ops.tan, ops.tanh, ops.sigmoid, ops.relu, ops.erf
-    floor, ceil, round, trunc = ops.floor, ops.ceil, ops.round, ops.trunc
-    maximum, minimum, nan_to_num = ops.maximum, ops.minimum, ops.nan_to_num
-    clamp = clip = ops.clamp
+    sin, cos, tan, tanh, sigmoid, relu, erf, erfc = ops.sin, ops.cos, ops.tan, ops.tanh, ops.sigmoid, ops.relu, ops.erf, ops.erfc
+    asin, acos, atan, sinh, cosh, asinh, acosh = ops.asin, ops.acos, ops.atan, ops.sinh, ops.cosh, ops.asinh, ops.acosh
+    atanh, sinc, deg2rad, rad2deg, logit = ops.atanh, ops.sinc, ops.deg2rad, ops.rad2deg, ops.logit
+    arcsin, arccos, arctan, arcsinh, arccosh, arctanh = asin, acos, atan, asinh, acosh, atanh
+    atan2, hypot, logaddexp, xlogy = ops.atan2, ops.hypot, ops.logaddexp, ops.xlogy
+    arctan2, copysign, heaviside = atan2, ops.copysign, ops.heaviside
+    floor, ceil, round, trunc, fix = ops.floor, ops.ceil, ops.round, ops.trunc, ops.trunc
+    maximum, minimum, fmax, fmin = ops.maximum, ops.minimum, ops.fmax, ops.fmin
+    clamp, clamp_min, clamp_max = ops.clamp, ops.clamp_min, ops.clamp_max
+    clip, nan_to_num = clamp, ops.nan_to_num
 
     def where(self, condition: Any, other: Any) -> Tensor:
         """self where the condition holds, else other"""
         return ops.where(condition, self, other)
 
     eq, ne, lt, le, gt, ge = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge
-    logical_not, logical_and, logical_or, logical_xor = ops.logical_not, ops.logical_and, ops.logical_or, ops.logical_xor
-    bitwise_not, bitwise_and, bitwise_or, bitwise_xor = ops.bitwise_not, ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
-    isnan, isinf, isfinite, isclose, allclose, equal = ops.isnan, ops.isinf, ops.isfinite, ops.isclose, ops.allclose, ops.equal
+    not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, ops.logical_xor
+    bitwise_and, bitwise_or, bitwise_xor = ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor
+    bitwise_left_shift, bitwise_right_shift = ops.bitwise_left_shift, ops.bitwise_right_shift
+    logical_not, bitwise_not, signbit = ops.logical_not, ops.bitwise_not, ops.signbit
+    isnan, isinf, isfinite, isposinf, isneginf = ops.isnan, ops.isinf, ops.isfinite, ops.isposinf, ops.isneginf
+    isclose, allclose, equal, is_same_size = ops.isclose, ops.allclose, ops.equal, ops.is_same_size
+    is_complex, is_signed, is_nonzero = ops.is_complex, ops.is_signed, ops.is_nonzero
 
     sum, mean, prod, var, std, norm = ops.sum, ops.mean, ops.prod, ops.var, ops.std, ops.norm
     max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
     any, all, count_nonzero = ops.any, ops.all, ops.count_nonzero
+    nansum, nanmean, aminmax, median, quantile = ops.nansum, ops.nanmean, ops.aminmax, ops.median, ops.quantile
     logsumexp, softmax, log_softmax = ops.logsumexp, ops.softmax, ops.log_softmax
-    cumsum, cumprod = ops.cumsum, ops.cumprod
-    sort, argsort, topk, unique, bincount = ops.sort, ops.argsort, ops.topk, ops.unique, ops.bincount
+    cumsum, cumprod, cummax, cummin, diff = ops.cumsum, ops.cumprod, ops.cummax, ops.cummin, ops.diff
+    sort, argsort, topk, kthvalue, msort = ops.sort, ops.argsort, ops.topk, ops.kthvalue, ops.msort
+    unique, unique_consecutive, bincount, histc = ops.unique, ops.unique_consecutive, ops.bincount, ops.histc
 
     matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
-    addmm, baddbmm = ops.addmm, ops.baddbmm
+    vdot, ger, cross, dist = dot, outer, ops.cross, ops.dist
+    addmm, baddbmm, addmv, addr, addbmm = ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm
+    matrix_power, trace, adjoint = ops.matrix_power, ops.arrange.trace, ops.adjoint
+    diag, diag_embed, diagflat = ops.diag, ops.diag_embed, ops.diagflat
 
-    reshape, view, flatten, unflatten = ops.reshape, ops.shape.view, ops.flatten, ops.unflatten
-    transpose = swapaxes = swapdims = ops.transpose
-    permute, t = ops.permute, ops.t
+    reshape, view, transpose = ops.reshape, ops.shape.view, ops.transpose
+    flatten, unflatten, unfold = ops.flatten, ops.unflatten, ops.arrange.unfold
+    swapaxes = swapdims = transpose
+    permute, t, ravel = ops.permute, ops.t, ops.ravel
     movedim = moveaxis = ops.movedim
     squeeze, unsqueeze, expand, broadcast_to = ops.squeeze, ops.unsqueeze, ops.shape.expand, ops.broadcast_to
     repeat, tile, repeat_interleave = ops.shape.repeat, ops.tile, ops.repeat_interleave
-    split, chunk, unbind, narrow, select, flip, roll = ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select, ops.flip, ops.roll
+    split, chunk, unbind, narrow, select = ops.split, ops.chunk, ops.unbind, ops.narrow, ops.select
+    tensor_split, split_with_sizes = ops.tensor_split, ops.split_with_sizes
+    hsplit, vsplit, dsplit = ops.hsplit, ops.vsplit, ops.dsplit
+    flip, roll, rot90, fliplr, flipud = ops.flip, ops.roll, ops.rot90, ops.fliplr, ops.flipud
 
-    gather, scatter, scatter_add, take_along_dim = ops.gather, ops.scatter, ops.scatter_add, ops.take_along_dim
-    index_select, index_add, masked_fill, masked_select = ops.index_select, ops.index_add, ops.masked_fill, ops.masked_select
-    nonzero = argwhere = ops.nonzero
+    gather, scatter, scatter_add = ops.gather, ops.scatter, ops.scatter_add
+    take, take_along_dim = ops.take, ops.take_along_dim
+    index_select, index_add, index_copy = ops.index_select, ops.index_add, ops.index_copy
+    index_fill, index_put = ops.index_fill, ops.index_put
+    masked_fill, masked_select, masked_scatter = ops.masked_fill, ops.masked_select, ops.masked_scatter
+    nonzero, argwhere = ops.nonzero, ops.argwhere
     tril, triu, diagonal, clone = ops.tril, ops.triu, ops.diagonal, ops.clone
 
-    copy_, fill_, zero_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_
+    # In place. Comparisons write 0 and 1 in the tensor's own dtype, as PyTorch's do.
+    copy_, fill_, zero_, fill_diagonal_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_, ops.inplace.fill_diagonal_
     add_, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
-    floor_divide_, remainder_ = in_place(ops.floor_divide), in_place(ops.remainder)
-    neg_, abs_, exp_, log_, sqrt_ = (in_place(each) for each in (ops.neg, ops.abs, ops.exp, ops.log, ops.sqrt))
-    tanh_, sigmoid_, relu_, clamp_ = (in_place(each) for each in (ops.tanh, ops.sigmoid, ops.relu, ops.clamp))
-    masked_fill_, scatter_, scatter_add_, index_add_ = (
-        in_place(each) for each in (ops.masked_fill, ops.scatter, ops.scatter_add, ops.index_add)
+    subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
+    floor_divide_, remainder_, fmod_, lerp_ = (in_place(each) for each in (ops.floor_divide, ops.remainder, ops.fmod, ops.lerp))
+    addcmul_, addcdiv_, float_power_ = (in_place(each) for each in (ops.addcmul, ops.addcdiv, ops.float_power))
+    neg_, abs_, sign_, exp_, expm1_, exp2_ = (in_place(each) for each in (ops.neg, ops.abs, ops.sign, ops.exp, ops.expm1, ops.exp2))
+    negative_, absolute_, sgn_ = neg_, abs_, sign_
+    log_, log1p_, log2_, log10_ = (in_place(each) for each in (ops.log, ops.log1p, ops.log2, ops.log10))
+    sqrt_, rsqrt_, reciprocal_, square_ = (in_place(each) for each in (ops.sqrt, ops.rsqrt, ops.reciprocal, ops.square))
+    sin_, cos_, tan_, asin_, acos_, atan_ = (in_place(each) for each in (ops.sin, ops.cos, ops.tan, ops.asin, ops.acos, ops.atan))
+    sinh_, cosh_, tanh_, asinh_ = (in_place(each) for each in (ops.sinh, ops.cosh, ops.tanh, ops.asinh))
+    acosh_, atanh_, sinc_, atan2_ = (in_place(each) for each in (ops.acosh, ops.atanh, ops.sinc, ops.atan2))
+    arcsin_, arccos_, arctan_, arctan2_, arcsinh_, arccosh_, arctanh_ = asin_, acos_, atan_, atan2_, asinh_, acosh_, atanh_
+    sigmoid_, relu_, erf_, erfc_, logit_ = (in_place(each) for each in (ops.sigmoid, ops.relu, ops.erf, ops.erfc, ops.logit))
+    floor_, ceil_, round_, trunc_, frac_ = (in_place(each) for each in (ops.floor, ops.ceil, ops.round, ops.trunc, ops.frac))
+    fix_, deg2rad_, rad2deg_ = trunc_, in_place(ops.deg2rad), in_place(ops.rad2deg)
+    hypot_, xlogy_, copysign_, heaviside_ = (in_place(each) for each in (ops.hypot, ops.xlogy, ops.copysign, ops.heaviside))
+    clamp_, clamp_min_, clamp_max_ = (in_place(each) for each in (ops.clamp, ops.clamp_min, ops.clamp_max))
+    clip_, nan_to_num_ = clamp_, in_place(ops.nan_to_num)
+    eq_, ne_, lt_, le_, gt_, ge_ = (in_place(each) for each in (ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge))
+    not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
+    logical_and_, logical_or_, logical_xor_, logical_not_ = (
+        in_place(each) for each in (ops.logical_and, ops.logical_or, ops.logical_xor, ops.logical_not)
     )
+    bitwise_and_, bitwise_or_, bitwise_xor_, bitwise_not_ = (
+        in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.bitwise_not)
+    )
+    bitwise_left_shift_, bitwise_right_shift_ = in_place(ops.bitwise_left_shift), in_place(ops.bitwise_right_shift)
+    cumsum_, cumprod_, tril_, triu_ = (in_place(each) for each in (ops.cumsum, ops.cumprod, ops.tril, ops.triu))
+    addmm_, baddbmm_, addmv_, addr_, addbmm_ = (in_place(each) for each in (ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm))
+    masked_fill_, masked_scatter_, scatter_, scatter_add_ = (
+        in_place(each) for each in (ops.masked_fill, ops.masked_scatter, ops.scatter, ops.scatter_add)
+    )
+    index_add_, index_copy_, index_fill_, index_put_ = (
+        in_place(each) for each in (ops.index_add, ops.index_copy, ops.index_fill, ops.index_put)
+    )
+    squeeze_, unsqueeze_, transpose_, t_ = (turned(each) for each in (ops.squeeze, ops.unsqueeze, ops.transpose, ops.t))
+    swapaxes_ = swapdims_ = transpose_
     __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
-    __ifloordiv__, __imod__ = floor_divide_, remainder_
-    __iand__, __ior__, __ixor__ = (in_place(each) for each in (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor))
+    __ifloordiv__, __imod__, __ilshift__, __irshift__ = floor_divide_, remainder_, bitwise_left_shift_, bitwise_right_shift_
+    __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
 
     def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Any = None) -> Tensor:
         """Normal random numbers written into every element."""
@@ -566,6 +695,34 @@ class Tensor(Variable):
     def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Any = None) -> Tensor:
         """Random numbers uniform in [a, b) written into every element."""
         return self._draw(lambda stream: stream.uniform(a, b, self.array.shape), generator)
+
+    def exponential_(self, lambd: Any = 1.0, *, generator: Any = None) -> Tensor:
+        """Random numbers with density lambd e^(-lambd x) written into every element."""
+        return self._draw(lambda stream: stream.exponential(1 / lambd, self.array.shape), generator)
+
+    def log_normal_(self, mean: Any = 1.0, std: Any = 2.0, *, generator: Any = None) -> Tensor:
+        """Random numbers whose logarithms are normal written into every element."""
+        return self._draw(lambda stream: stream.lognormal(mean, std, self.array.shape), generator)
+
+    def random_(self, from_: Any = 0, to: Any = None, *, generator: Any = None) -> Tensor:
+        """Random integers written into every element: below `to`, or from `from_` on; without limits, all the dtype can hold."""
+        low, high = (0, from_) if to is None and from_ else (from_, _integers_below(self.dtype) if to is None else to)
+        if low >= high:
+            raise RuntimeError(f"random_ draws from [from, to), which is empty for from={low}, to={high}")
+        return self._draw(lambda stream: stream.integers(low, high, self.array.shape), generator)
+
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+        """1 with probability p (a number, or a tensor of them), else 0, written into every element."""
+        chances = ops.full_like(self, p, dtype="float64") if isinstance(p, (int, float)) else p.expand(self.array.shape)
+        return self._draw(lambda stream: random.bernoulli(chances, generator=generator).array, generator)
+
+    def bernoulli(self, p: Any = None, *, generator: Any = None) -> Tensor:
+        """1 with the probability that stands in each element, else 0."""
+        return random.bernoulli(self, p, generator=generator)
+
+    def multinomial(self, num_samples: Any, replacement: Any = False, *, generator: Any = None) -> Tensor:
+        """Positions drawn with probabilities proportional to each row."""
+        return random.multinomial(self, num_samples, replacement, generator=generator)
 
     def _draw(self, draw: Callable[[Any], Any], generator: Any) -> Tensor:
         ops.inplace.require_changeable(self)
@@ -593,6 +750,29 @@ def _rebuild(cls: type[Tensor], array: Any, device: str, requires_grad: bool, gr
     tensor.requires_grad_(requires_grad)
     tensor._grad = grad
     return tensor
+
+
+# Methods with options take PyTorch's names for them. Those of one argument need no help, and these few are called most.
+_DIRECT = {"reshape", "transpose", "view"}
+for _name, _operation in list(vars(Tensor).items()):
+    if getattr(_operation, "__module__", "").startswith("minigrad.ops.") and not (
+        _name.startswith("__") or _name in _DIRECT or hasattr(_operation, "__wrapped__") or takes_one(_operation)
+    ):
+        setattr(Tensor, _name, public(_operation))
+
+
+def _integers_below(dtype: types.dtype) -> int:
+    """One more than the largest integer up to which all are exact in a dtype."""
+    if dtype.is_floating_point:
+        return 2 ** (np.finfo(dtype.numpy).nmant + 1) + 1
+    return 2 if dtype.name == "bool" else int(np.iinfo(dtype.numpy).max) + (dtype.name != "int64")
+
+
+# NumPy's functions of elements whose names here are others; all others have the same name.
+_OF_UFUNC = {
+    "equal": "eq", "power": "pow", "invert": "bitwise_not", "rint": "round", "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift", "degrees": "rad2deg", "radians": "deg2rad",
+}  # fmt: skip
 
 
 def _comparable(other: object) -> bool:

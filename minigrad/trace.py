@@ -72,6 +72,8 @@ class trace(Observer):
     """
 
     def __init__(self, values: bool = False) -> None:
+        if isinstance(values, Variable):
+            raise TypeError("minigrad.trace looks on while the tape is written; the sum of a matrix's diagonal is x.trace()")
         self.values = values
         self.held = self.peak = 0
         self.nodes = 0

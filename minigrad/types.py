@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DTYPES", "Size", "current_device", "default_dtype", "device", "dtype", "numpy_dtype", "set_default_dtype"]
+__all__ = [
+    "CONSTRUCTORS", "DTYPES", "Size", "current_device", "default_dtype", "device", "dtype", "finfo", "iinfo", "numpy_dtype",
+    "require_sequence", "set_default_dtype",
+]  # fmt: skip
 
 
 class Size(tuple[int, ...]):
@@ -39,12 +42,14 @@ class dtype:
     (minigrad.float32, 4, False)
     """
 
-    __slots__ = ("is_floating_point", "itemsize", "name", "numpy")
+    __slots__ = ("is_floating_point", "is_signed", "itemsize", "name", "numpy")
 
     name: str
     numpy: np.dtype[Any]
     itemsize: int
     is_floating_point: bool
+    is_signed: bool
+    is_complex = False  # there are no complex dtypes here
 
     def __new__(cls, name: str) -> dtype:
         if name in DTYPES:
@@ -64,15 +69,59 @@ def _make(name: str) -> dtype:
     made.numpy = np.dtype(name)
     made.itemsize = made.numpy.itemsize
     made.is_floating_point = made.numpy.kind == "f"
+    made.is_signed = made.numpy.kind in "fi"
     return made
 
 
 _NAMES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
 DTYPES: dict[str, dtype] = {}
 DTYPES.update({name: _make(name) for name in _NAMES})
+CONSTRUCTORS = {
+    "FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "ByteTensor": "uint8", "CharTensor": "int8",
+    "ShortTensor": "int16", "IntTensor": "int32", "LongTensor": "int64", "BoolTensor": "bool",
+}  # fmt: skip
 _OF_NUMPY = {made.numpy: made for made in DTYPES.values()}
 _ALIASES: dict[Any, str] = {float: "float64", int: "int64", bool: "bool"}
 _default = DTYPES["float32"]
+
+
+class finfo:
+    """What numbers a floating-point dtype can hold: `eps`, `max`, `min`, `tiny`, `resolution`, `bits`.
+
+    >>> finfo("float32").max, finfo("float16").bits
+    (3.4028234663852886e+38, 16)
+    """
+
+    def __init__(self, type: Any = None) -> None:
+        kind = default_dtype() if type is None else of_numpy(numpy_dtype(type))
+        if not kind.is_floating_point:
+            raise TypeError(f"finfo is for floating-point dtypes, got {kind}; use iinfo")
+        numbers = np.finfo(kind.numpy)
+        self.bits, self.dtype = numbers.bits, kind.name
+        self.eps, self.max, self.min, self.resolution = (float(getattr(numbers, name)) for name in ("eps", "max", "min", "resolution"))
+        self.tiny = self.smallest_normal = float(numbers.smallest_normal)
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={getattr(self, name):g}" for name in ("resolution", "min", "max", "eps", "smallest_normal", "tiny"))
+        return f"finfo({facts}, dtype={self.dtype})"
+
+
+class iinfo:
+    """What numbers an integer dtype can hold: `max`, `min`, `bits`.
+
+    >>> iinfo("uint8")
+    iinfo(min=0, max=255, dtype=uint8)
+    """
+
+    def __init__(self, type: Any) -> None:
+        kind = of_numpy(numpy_dtype(type))
+        if kind.numpy.kind not in "iu":
+            raise TypeError(f"iinfo is for integer dtypes, got {kind}; use finfo")
+        numbers = np.iinfo(kind.numpy)
+        self.bits, self.dtype, self.max, self.min = numbers.bits, kind.name, int(numbers.max), int(numbers.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
 def numpy_dtype(kind: Any) -> np.dtype[Any]:
@@ -84,6 +133,12 @@ def numpy_dtype(kind: Any) -> np.dtype[Any]:
     if isinstance(kind, dtype):
         return kind.numpy
     return of_numpy(np.dtype(_ALIASES.get(kind, kind))).numpy
+
+
+def require_sequence(data: Any) -> None:
+    """TypeError for a single number where PyTorch's old constructors want a sequence: Tensor(3) is three zeros, Tensor(3.0) nothing."""
+    if data is None or isinstance(data, (bool, float, complex)):
+        raise TypeError(f"a tensor is made here from sizes or from a sequence of numbers, got {type(data).__name__}; use tensor({data})")
 
 
 def of_numpy(kind: np.dtype[Any]) -> dtype:

@@ -5,9 +5,13 @@
 Linear(in_features=3, out_features=2, bias=True)
 """
 
-from . import conventions, functional, init, masks, optim, states, utils
+from typing import TYPE_CHECKING, Any
+
+from minigrad.missing import explain
+
+from . import conventions, functional, init, masks, optim, states, utils, wrapped
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
-from .container import ModuleList, Sequential
+from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import CrossEntropyLoss, Dropout, Embedding, LayerNorm, Linear, MSELoss, NLLLoss, ReLU, Sigmoid, Tanh
 from .masks import masked_cross_entropy, masked_mean, sequence_mask, sequence_mask_
 from .module import Module
@@ -18,13 +22,21 @@ from .stacked import Bidirectional, Scan, Stacked
 from .states import InitialState, StateBridge, detach_state, last_outputs, last_states, require_matching_states, top_state
 from .summary import summary
 from .variants import LayerNormGRUCell, LayerNormLSTMCell, PeepholeLSTMCell
+from .wrapped import *  # noqa: F403
 from .wrappers import VariationalDropout, Zoneout
 
 __all__ = [
     "GRU", "LSTM", "RNN", "Bidirectional", "CrossEntropyLoss", "Dropout", "Embedding", "GRUCell", "InitialState", "LSTMCell",
-    "LayerNorm", "LayerNormGRUCell", "LayerNormLSTMCell", "Linear", "MSELoss", "Module", "ModuleList", "NLLLoss", "Parameter",
-    "PeepholeLSTMCell", "RNNBase", "RNNCell", "RNNCellBase", "ReLU", "Scan", "Sequential", "Sigmoid", "Stacked", "StateBridge", "Tanh",
-    "VariationalDropout", "Zoneout", "conventions", "detach_state", "functional", "init", "last_outputs", "last_states",
-    "masked_cross_entropy", "masked_mean", "masks", "optim", "path", "require_matching_states", "scan", "sequence_mask",
-    "sequence_mask_", "states", "summary", "top_state", "utils",
+    "LayerNorm", "LayerNormGRUCell", "LayerNormLSTMCell", "Linear", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss",
+    "Parameter", "ParameterList", "PeepholeLSTMCell", "RNNBase", "RNNCell", "RNNCellBase", "ReLU", "Scan", "Sequential", "Sigmoid",
+    "Stacked", "StateBridge", "Tanh", "VariationalDropout", "Zoneout", "conventions", "detach_state", "functional", "init",
+    "last_outputs", "last_states", "masked_cross_entropy", "masked_mean", "masks", "optim", "path", "require_matching_states", "scan",
+    "sequence_mask", "sequence_mask_", "states", "summary", "top_state", "utils",
 ]  # fmt: skip
+__all__ += wrapped.__all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("nn", name, __all__))

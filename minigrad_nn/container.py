@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .module import Module
+from .parameter import Parameter
 
-__all__ = ["ModuleList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
 
 
 class _Ordered(Module):
@@ -91,3 +92,83 @@ class ModuleList(_Ordered):
         if self._scope != type(self).__name__:
             module._enter_as(f"{self._scope}.{name}")
         return self
+
+
+class ModuleDict(Module):
+    """Modules by name, registered; the Module that owns the dict calls them.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleDict.html
+    """
+
+    _modules: dict[str, Module]  # type: ignore[assignment]  # none of them is None
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        self.update(modules or {})
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add Modules by name, in place of those of the same name."""
+        for name, module in dict(modules).items():
+            self[name] = module
+
+    def __getitem__(self, key: str) -> Module:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, module)
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._modules
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Module]:
+        """The Modules."""
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        """Pairs of name and Module."""
+        return self._modules.items()
+
+
+class ParameterList(Module):
+    """Parameters in a list, registered as "0", "1", …; tensors become Parameters.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+    """
+
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self.extend(values or [])
+
+    def append(self, value: Any) -> ParameterList:
+        """Add a Parameter at the end; returns the list."""
+        self.register_parameter(str(len(self)), value if isinstance(value, Parameter) else Parameter(value))
+        return self
+
+    def extend(self, values: Iterable[Any]) -> ParameterList:
+        """Add Parameters at the end; returns the list."""
+        for value in values:
+            self.append(value)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parameters.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        found = list(self._parameters.values())[index]
+        return type(self)(found) if isinstance(index, slice) else found

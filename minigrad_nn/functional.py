@@ -7,23 +7,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad import Tensor, backend, ops
-from minigrad.ops import log_softmax, relu, sigmoid, softmax, tanh
-from minigrad.ops.elementwise import _quiet, gelu, leaky_relu, silu, softplus
+from minigrad import Tensor, backend, cosine_similarity, ops, pairwise_distance
+from minigrad.missing import explain
+from minigrad.ops import index
+from minigrad.ops.elementwise import _quiet
 from minigrad.ops.elementwise import _require_same_device as require_same_device
-from minigrad.ops.index import one_hot, placed
+from minigrad.ops.index import placed
 from minigrad.ops.matrix import linear
+from minigrad.public import public
 from minigrad.random import Generator, stream_on
 from minigrad.tape import record, record_several, wrap
 
+from . import activations, losses
+from .activations import *  # noqa: F403
+from .losses import *  # noqa: F403
+
 __all__ = [
-    "cross_entropy", "dropout", "embedding", "gelu", "layer_norm", "leaky_relu", "linear", "log_softmax", "mse_loss", "nll_loss",
-    "one_hot", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "cosine_similarity", "cross_entropy", "dropout", "embedding", "layer_norm", "linear", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance",
 ]  # fmt: skip
+__all__ += activations.__all__
+__all__ += losses.__all__
+
+one_hot = public(index.one_hot)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
@@ -297,12 +307,45 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore
     return losses.sum() / (_or_nan(wrap(counts.sum())) if counts is not None else ids.size or float("nan"))
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)², averaged
+# -------------------------------------------------------------------------------------------------------------- vectors
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.mse_loss.html
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """x divided by its p-norm along `dim`, which is not taken below eps"""
+    return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """x with `value` (0) put before and after its last axis, (before, after), then the one before it, and so on; negative sizes cut
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html
+
+    >>> import minigrad
+    >>> pad(minigrad.ones(2), (1, 2)).tolist()
+    [0.0, 1.0, 1.0, 0.0, 0.0]
     """
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-    away = ops.square(input - target)
-    return away if reduction == "none" else away.sum() if reduction == "sum" else away.mean()
+    if mode != "constant":
+        raise NotImplementedError(f"pad has mode 'constant', not {mode!r}; for others join pieces with minigrad.cat")
+    if len(pad) % 2 or len(pad) > 2 * input.array.ndim:
+        raise RuntimeError(f"pad needs two sizes per axis, for at most {input.array.ndim} axes, got {tuple(pad)}")
+    for place in range(len(pad) // 2):
+        axis = input.array.ndim - 1 - place
+        before, after = pad[2 * place], pad[2 * place + 1]
+        size = input.array.shape[axis]
+        if min(before, 0) + min(after, 0) + size < 0:
+            raise RuntimeError(f"pad cuts more than dim {axis} of shape {tuple(input.shape)} has: {tuple(pad)}")
+        kept = input.narrow(axis, max(-before, 0), size + min(before, 0) + min(after, 0))
+        sides = [_filling(kept, axis, max(each, 0), value) for each in (before, after)]
+        input = ops.cat([sides[0], kept, sides[1]], axis)
+    return input
+
+
+def _filling(x: Tensor, axis: int, size: int, value: float | None) -> Tensor:
+    shape = (*x.array.shape[:axis], size, *x.array.shape[axis + 1 :])
+    return ops.full(shape, value or 0, dtype=x.dtype, device=x.device)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("nn.functional", name, __all__))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.missing import explain
 from minigrad.state import no_grad
 from minigrad.tensor import Tensor
 
@@ -253,3 +254,9 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
         raise ValueError(f"a weight with a fan in and a fan out has 2 axes or more, got shape {tuple(tensor.shape)}; use uniform_")
     fan_out, fan_in, *window = tensor.array.shape
     return fan_in * math.prod(window), fan_out * math.prod(window)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("nn.init", name, __all__))

@@ -59,7 +59,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         dtype = _dtype_of_lists(data) if array.dtype.kind in "fbiu" else None
     if dtype is None:
         if array.dtype.kind not in "fbiu":
-            raise TypeError(f"a tensor holds numbers, got {type(data).__name__} of {array.dtype}; are all rows equally long?")
+            kind = RuntimeError if array.dtype.kind == "O" else TypeError
+            raise kind(f"a tensor holds numbers, got {type(data).__name__} of {array.dtype}; are all rows equally long?")
         types.of_numpy(array.dtype)
     return finish(array, dtype, device, requires_grad)
 
@@ -115,6 +116,35 @@ def from_numpy(array: Any) -> Tensor:
         raise TypeError(f"from_numpy needs a NumPy array, got {type(array).__name__}; use tensor(...)")
     types.of_numpy(array.dtype)
     return wrap(array)
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A vector that shares the memory of bytes, a bytearray, a memoryview, an array.array"""
+    made = wrap(np.frombuffer(buffer, types.numpy_dtype(dtype), count, offset))
+    return made.requires_grad_() if requires_grad else made
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of another library's array: NumPy's, PyTorch's, CuPy's, JAX's, …
+
+    Source: https://docs.pytorch.org/docs/stable/dlpack.html
+    """
+    if not hasattr(ext_tensor, "__dlpack_device__"):
+        raise TypeError(f"from_dlpack needs an array with __dlpack__, got {type(ext_tensor).__name__}; use tensor(...)")
+    kind = _DLPACK_DEVICES.get(int(ext_tensor.__dlpack_device__()[0]))
+    if kind is None:
+        raise RuntimeError(f"from_dlpack takes arrays in the memory of a CPU or an NVIDIA GPU, not {ext_tensor.__dlpack_device__()}")
+    array = backend.on(types.device(kind)).from_dlpack(ext_tensor)
+    types.of_numpy(array.dtype)
+    return wrap(array)
+
+
+_DLPACK_DEVICES = {1: "cpu", 2: "cuda"}  # DLPack's numbers
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a tensor without axes, in the default dtype"""
+    return tensor(s, dtype=dtype or types.default_dtype(), device=device, requires_grad=requires_grad)
 
 
 def _filled(value: Any, size: tuple[Any, ...], dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -183,11 +213,16 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
     return _like(input, fill_value, dtype, device, requires_grad)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(
+    start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """start, start + step, … below end: arange(3) is 0, 1, 2"""
     start, end, step = (each.item() if isinstance(each, Variable) else each for each in (start, end, step))  # type: ignore[attr-defined]
     if end is None:
         start, end = 0, start
+    if end is None:
+        raise TypeError("arange needs the number to end before: arange(3) is 0, 1, 2")
+    start = start or 0
     if not math.isfinite(end - start) or math.isnan(step):
         raise RuntimeError(f"arange needs finite ends, got {start} and {end}")
     if step == 0 or (end - start) * step < 0:
@@ -214,6 +249,13 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device:
 def _refuse_bools(name: str, dtype: Any) -> None:
     if dtype is not None and types.numpy_dtype(dtype).kind == "b":
         raise NotImplementedError(f"{name} makes numbers, not bools")
+
+
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` powers of `base`, whose exponents are evenly spaced from start to end, both included"""
+    return finish(np.logspace(start, end, steps, base=base), dtype or types.default_dtype(), device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

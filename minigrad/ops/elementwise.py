@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -388,10 +389,10 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def relu(x: Any) -> Tensor:
-    """y = max(x, 0)        dx = dy where x > 0"""
+    """y = max(x, 0)        dx = dy, and 0 where y is 0"""
     _refuse("relu", "b", x.array, error=RuntimeError)
     value = _of(x.array).maximum(x.array, 0)
-    return record("relu", value, (x,), (lambda xp, dy, y: dy * (y > 0),), (value,))
+    return record("relu", value, (x,), (lambda xp, dy, y: xp.where(y <= 0, 0.0, dy),), (value,))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
@@ -444,9 +445,11 @@ def ceil(x: Any) -> Tensor:
     return _rounded("ceil", x)
 
 
-def round(x: Any) -> Tensor:
-    """y = x to the nearest integer, halves to the even one        dx = 0"""
-    return _rounded("rint", x)
+def round(x: Any, *, decimals: int = 0) -> Tensor:
+    """y = x to the nearest integer, or to so many decimals, halves to the even one        dx = 0"""
+    if decimals == 0 or x.array.dtype.kind != "f":
+        return _rounded("rint", x)
+    return record("round", _of(x.array).round(x.array, decimals), (x,), (lambda xp, dy: xp.zeros_like(dy),))
 
 
 def trunc(x: Any) -> Tensor:
@@ -673,6 +676,9 @@ def equal(a: Any, b: Any) -> bool:
 # ---------------------------------------------------------------------------------------------------- what they share
 
 _BOOL = np.dtype(bool)
+# Sums and products overflow to infinity in silence, as in PyTorch. `_quiet` would cost each of them a microsecond; NumPy's
+# warning is issued in the name of the file that called it, so it can be turned off for these files alone.
+warnings.filterwarnings("ignore", r".* encountered in ", RuntimeWarning, r"minigrad(_nn)?\.")
 _quiet = functools.partial(np.errstate, divide="ignore", invalid="ignore", over="ignore", under="ignore")
 
 

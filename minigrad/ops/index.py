@@ -251,11 +251,11 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.scatter_.html
     """
+    src = value if src is None else src
     if reduce == "add":
-        return scatter_add(input, dim, index, src)
+        return scatter_add(input, dim, index, _filled(index, src, input))
     if reduce is not None:
         raise NotImplementedError(f"scatter with reduce={reduce!r} is not here; there are None and 'add'")
-    src = value if src is None else src
     if _some_without_axes(input, index, src):
         src = src.reshape(-1) if isinstance(src, Variable) else src  # type: ignore[attr-defined]
         return scatter(input.reshape(-1), dim, index.reshape(-1), src).reshape(input.array.shape)
@@ -269,6 +269,10 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
 def _some_without_axes(*given: Any) -> bool:
     """Whether tensors with no axes and with one stand together: there both count as one."""
     return {each.array.ndim for each in given if isinstance(each, Variable)} == {0, 1}
+
+
+def _filled(index: Any, src: Any, like: Any) -> Any:
+    return src if isinstance(src, Variable) else wrap(_of(index.array).full_like(index.array, src, dtype=like.array.dtype))
 
 
 def _zeroed(xp: Any, dy: Any, place: Any) -> Any:

@@ -7,11 +7,13 @@ longer tell where their values come from; `refresh` makes them anew at their nex
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..public import public
 from ..state import no_grad, state
-from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, wrap
+from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, version_of, wrap
 from .elementwise import _of, _require_same_device, as_variable, fitting, plain
 from .index import _zeroed, getitem, reachable, split_index
 from .shape import expand
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
+def in_place(operation: Callable[..., Any]) -> Callable[..., Tensor]:
     """The form of an operation that writes its result into its first argument: x.add_(y) for add(x, y)."""
+
+    called = public(operation)
 
     @functools.wraps(operation)
     def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
         require_changeable(x)
-        result = operation(x, *args, **kwargs)
+        result = called(x, *args, **kwargs)
         if result.node is not None and result.node.kept and any([kept is x for kept in result.node.kept]):
             before = wrap(x.array.copy())  # the rule wants the elements as they were
             before.node = x.node
@@ -226,3 +230,42 @@ def _replace(x: Any, given: Any) -> Tensor:
 def zero_(x: Any) -> Tensor:
     """0 written into every element of x."""
     return fill_(x, 0)
+
+
+def turned(operation: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The form of an operation on shapes that changes its argument's own shape: x.t_() for t(x). The memory stays as it is."""
+
+    @functools.wraps(operation)
+    def changed(x: Any, *args: Any, **kwargs: Any) -> Any:
+        require_changeable(x)
+        if x.base is not None or (x.version is not None and sys.getrefcount(x.version) > _OWN):
+            raise RuntimeError(
+                f"the shape {tuple(x.array.shape)} of this tensor cannot be changed in place: other tensors show its memory, and know it "
+                f"in that shape. Use the out-of-place form, x = x.{operation.__name__}(...)"
+            )
+        before = wrap(x.array)
+        before.node, before.version = x.node, version_of(x)
+        made = operation(before, *args, **kwargs)
+        x.array = made.array
+        if isinstance(x.node, Leaf):
+            x.node.shape = x.array.shape
+        else:
+            x.node = made.node
+        note_change(x)  # nodes that kept x want its old shape
+        return x
+
+    changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
+    changed.__doc__ = f"`{operation.__name__}`, of the tensor itself, which is returned."
+    return changed
+
+
+_OWN = sys.getrefcount([]) + 1  # references to a list that one attribute holds, as getrefcount counts them
+
+
+def fill_diagonal_(x: Any, fill_value: float) -> Tensor:
+    """One number written into the diagonal of a matrix."""
+    if x.array.ndim != 2:
+        raise RuntimeError(f"fill_diagonal_ needs a matrix, got shape {tuple(x.shape)}")
+    steps = _of(x.array).arange(min(x.array.shape))
+    setitem(x, (wrap(steps), wrap(steps)), fill_value)
+    return x

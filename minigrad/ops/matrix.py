@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..backend import ARRAYS
 from ..tape import Variable, record, wrap
-from .elementwise import _mismatch, _of, _require_same_device, promote, wants
+from .elementwise import _mismatch, _of, _require_same_device, as_variable, promote, wants
 from .shape import expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
@@ -24,7 +26,12 @@ def matmul(a: Any, b: Any) -> Tensor:
     >>> (minigrad.ones(2, 3) @ minigrad.ones(3)).tolist()
     [3.0, 3.0]
     """
-    x, y = _factors(a, b, "matmul")
+    try:
+        x, y = _factors(a, b, "matmul")
+    except TypeError:
+        if a.__class__ not in ARRAYS and b.__class__ not in ARRAYS:
+            raise
+        return matmul(as_variable(a, b), as_variable(b, a))
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError(f"matmul needs tensors with axes, got shapes {tuple(x.shape)} and {tuple(y.shape)}; use a * b")
     if x.ndim == 1 or y.ndim == 1:
@@ -123,7 +130,7 @@ def _added(input: Any, product: Any, beta: float, alpha: float) -> Tensor:
     return product if beta == 0 else (input if beta == 1 else input * beta) + product
 
 
-def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -> Tensor:
+def linear(input: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -> Tensor:
     """y = x Wᵀ + b for inputs (..., I), a weight (O, I) as PyTorch stores it, and a bias (O,) or None
 
     dx = dy W        dW = dyᵀ x        db = Σ dy
@@ -134,6 +141,7 @@ def linear(x: Any, weight: Any, bias: Any = None, *, batch_last: bool = False) -
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html
     """
+    x = input
     array, W = _factors(x, weight, "linear")
     if W.ndim == 1:
         return matmul(x, weight) if bias is None else matmul(x, weight) + bias
@@ -264,11 +272,15 @@ def _agreement(like: Any, size: int, one: int, other: int, ndim: int) -> Any:
     return wrap(same) if isinstance(like, Variable) else same
 
 
-def tensordot(a: Any, b: Any, dims: int = 2) -> Tensor:
-    """The last `dims` axes of a against the first `dims` of b"""
+def tensordot(a: Any, b: Any, dims: int | Sequence[Any] = 2) -> Tensor:
+    """The last `dims` axes of a against the first `dims` of b, or the axes of a listed first against those of b listed second"""
     _factors(a, b, "tensordot")
+    ours = range(-dims, 0) if isinstance(dims, int) else dims[0]
+    theirs = range(dims) if isinstance(dims, int) else dims[1]
     letters = "abcdefghijklmnopqrstuvwxyz"
-    left = letters[: a.array.ndim]
-    right = left[len(left) - dims :] + letters[len(left) : len(left) + b.array.ndim - dims]
-    return einsum(f"{left},{right}->{left[: len(left) - dims]}{right[dims:]}", a, b)
+    left, right = list(letters[: a.array.ndim]), list(letters[a.array.ndim : a.array.ndim + b.array.ndim])
+    for one, other in zip(ours, theirs, strict=True):
+        right[other] = left[one]
+    kept = [letter for letter in (*left, *right) if (letter in left) != (letter in right)]
+    return einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
 

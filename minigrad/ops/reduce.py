@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ValuesAndIndices(NamedTuple):
     """What max, min, sort and topk return along an axis: the values, and where they stood."""
 
-    values: Any
-    indices: Any
+    values: Tensor
+    indices: Tensor
 
 
 Dims = int | Sequence[int] | None
@@ -56,14 +56,28 @@ def sum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, a
     tensor([3., 3.])
     """
     axes, shape = _axes(x, dim if axis is None else axis), x.array.shape
+    if keepdim.__class__ is int:
+        raise TypeError(f"sum() takes several dims as one tuple: sum(({dim}, {keepdim}))")
     kind = types.numpy_dtype(dtype) if dtype is not None else _counting(x.array)
     with _quiet():
-        value = x.array.sum(axis=axes, dtype=kind, keepdims=keepdim or keepdims)
+        value = x.array.sum(axis=axes, dtype=_wide(kind), keepdims=keepdim or keepdims).astype(kind, copy=False)
     return record("sum", value, (x,), (lambda xp, dy: _spread(xp, dy, axes, shape),))
 
 
 def _counting(array: Any) -> Any:
     return array.dtype if array.dtype.kind == "f" else np.dtype(np.int64)
+
+
+_HALF, _SINGLE = np.dtype(np.float16), np.dtype(np.float32)
+
+
+def _wide(kind: Any) -> Any:
+    """The dtype to add up in: float32 for float16, whose 2049th one would no longer count."""
+    return _SINGLE if kind is _HALF else kind
+
+
+def _widened(array: Any) -> Any:
+    return array.astype(_SINGLE) if array.dtype is _HALF else array
 
 
 def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Dims = None, keepdims: bool = False) -> Tensor:
@@ -74,7 +88,8 @@ def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, 
     axes, shape = _axes(x, dim if axis is None else axis), array.shape
     count = math.prod([shape[each] for each in axes])
     with _quiet():
-        value = array.sum(axis=axes, keepdims=keepdim or keepdims) / _divisor(array, count)
+        wide = _widened(array)
+        value = (wide.sum(axis=axes, keepdims=keepdim or keepdims) / _divisor(wide, count)).astype(array.dtype, copy=False)
     return record("mean", value, (x,), (lambda xp, dy: _spread(xp, dy / (count or 1), axes, shape),))
 
 
@@ -92,7 +107,7 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = 
     if x.array.ndim == 0:
         return x.to(types.of_numpy(kind)) * 1
     with _quiet():
-        value = x.array.prod(axis=axis, dtype=kind, keepdims=keepdim)
+        value = x.array.prod(axis=axis, dtype=_wide(kind), keepdims=keepdim).astype(kind, copy=False)
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         before, after = _product_before(xp, x, axis), xp.flip(_product_before(xp, xp.flip(x, (axis,)), axis), (axis,))
@@ -116,7 +131,7 @@ def cumsum(x: Any, dim: int | None = None, *, dtype: Any = None, axis: int | Non
         return sum(x, dtype=kind)
     rule = lambda xp, dy: xp.flip(xp.cumsum(xp.flip(dy, (along,)), axis=along), (along,))
     with _quiet():
-        value = _of(x.array).cumsum(x.array, axis=along, dtype=kind)
+        value = _of(x.array).cumsum(x.array, axis=along, dtype=_wide(kind)).astype(kind, copy=False)
     return record("cumsum", value, (x,), (rule,))
 
 
@@ -127,7 +142,7 @@ def cumprod(x: Any, dim: int | None = None, axis: int | None = None, *, dtype: A
     if x.array.ndim == 0:
         return prod(x, dtype=kind)
     with _quiet():
-        value = _of(x.array).cumprod(x.array, axis=along, dtype=kind)
+        value = _of(x.array).cumprod(x.array, axis=along, dtype=_wide(kind)).astype(kind, copy=False)
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
         # ∂yₖ/∂xⱼ is the product of x₀ … xₖ without xⱼ: what stands before j, times a running product that starts after j.
@@ -165,12 +180,13 @@ def var(x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *
     size = math.prod([shape[axis] for axis in axes])
     count = size - less
     with _quiet():
-        mean = x.array.sum(axis=axes, keepdims=True) / _divisor(x.array, size)
-        away = x.array - mean
-        value = (away * away).sum(axis=axes, keepdims=keepdim) / _divisor(x.array, builtins.max(count, 0))
+        array = _widened(x.array)
+        away = array - array.sum(axis=axes, keepdims=True) / _divisor(array, size)
+        value = (away * away).sum(axis=axes, keepdims=keepdim) / _divisor(array, builtins.max(count, 0))
+        value = value.astype(x.array.dtype, copy=False)
 
     def rule(xp: Any, dy: Any, x: Any) -> Any:
-        away = x - x.sum(axis=axes, keepdims=True) / (size or math.nan)
+        away = x - (x / (size or math.nan)).sum(axis=axes, keepdims=True)
         if count <= 0 and (dim is None or not shape):  # as PyTorch has it; along a dim it divides by the negative count
             return _spread(xp, dy, axes, shape) * xp.where(away == 0, math.nan, math.inf)
         return _spread(xp, dy, axes, shape) * away * (2 / count if count else math.inf)
@@ -180,17 +196,21 @@ def var(x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *
 
 def std(x: Any, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
     """y = √var        dvar = dy / 2y, and 0 where y is 0"""
+    if x.array.dtype is _HALF:  # whose variance may be too large for it
+        return std(x.float(), dim, unbiased, keepdim, correction=correction).half()
     variance = var(x, dim, unbiased, keepdim, correction=correction)
     value = _of(variance.array).sqrt(variance.array)
     rule = lambda xp, dy, y: xp.where(y == 0, 0.0, dy / xp.where(y == 0, 1.0, 2 * y))
     return record("std", value, (variance,), (rule,), (value,))
 
 
-def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
+def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """y = (Σ |x|ᵖ)^(1/p) along `dim`: the length for p = 2 ("fro"), the largest |x| for p = inf
 
     dx = dy sign x (|x| / y)ᵖ⁻¹, and 0 where y is 0
     """
+    if dtype is not None:
+        x = x.to(dtype)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"the norm is for floating point, got {x.dtype}; use x.float()")
     if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
@@ -207,8 +227,9 @@ def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False
     if order == 1:
         return sum(x.abs(), dim, keepdim)
     with _quiet():
-        powers = x.array * x.array if order == 2 else _of(x.array).abs(x.array) ** order
-        value = powers.sum(axis=axes, keepdims=keepdim) ** (1 / order)
+        array = _widened(x.array)
+        powers = array * array if order == 2 else _of(array).abs(array) ** order
+        value = (powers.sum(axis=axes, keepdims=keepdim) ** (1 / order)).astype(x.array.dtype, copy=False)
 
     def rule(xp: Any, dy: Any, x: Any, y: Any) -> Any:
         length = _spread(xp, y, axes, shape)
@@ -249,14 +270,14 @@ def _extreme(name: str, x: Any, dim: Dims, keepdim: bool, among_nan: bool = Fals
     return record(name, value, (x,), (rule,), (share.astype(x.array.dtype, copy=False),))
 
 
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with `dim`, (values, indices) along it; with a tensor, the larger element by element."""
-    return _max_or_min(x, dim, keepdim, "amax", "argmax", "maximum")
+    return _max_or_min(x, dim if other is None else other, keepdim, "amax", "argmax", "maximum")
 
 
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with `dim`, (values, indices) along it; with a tensor, the smaller element by element."""
-    return _max_or_min(x, dim, keepdim, "amin", "argmin", "minimum")
+    return _max_or_min(x, dim if other is None else other, keepdim, "amin", "argmin", "minimum")
 
 
 def _max_or_min(x: Any, dim: Any, keepdim: bool, all_of: str, where_in: str, pairwise: str) -> Any:
@@ -329,7 +350,8 @@ def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Tensor:
     array = _floating(x.array)
     top = _top(array, axes)
     with _quiet():
-        kept = _of(array).log(_of(array).exp(array - top).sum(axis=axes, keepdims=True)) + top
+        total = _of(array).exp(array - top).sum(axis=axes, keepdims=True, dtype=_wide(array.dtype))
+        kept = (_of(array).log(total) + top).astype(array.dtype, copy=False)
     value = kept if keepdim else kept.reshape(tuple([size for axis, size in enumerate(shape) if axis not in axes]))
     rule = lambda xp, dy, x, y: _spread(xp, dy, axes, shape) * xp.exp(x - _spread(xp, y, axes, shape))
     return record("logsumexp", value, (x,), (rule,), (x, value))
@@ -352,7 +374,8 @@ def softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     axis, array = _softmax_input(x, dim, dtype, "softmax")
     with _quiet():
         value = _of(array).exp(array - array.max(axis=axis, keepdims=True)) if array.size else array
-        value = value / value.sum(axis=axis, keepdims=True) if array.size else array
+        value = value / value.sum(axis=axis, keepdims=True, dtype=_wide(array.dtype)) if array.size else array
+        value = value.astype(array.dtype, copy=False)
     rule = lambda xp, dy, y: y * (dy - (dy * y).sum(axis=axis, keepdims=True))
     return record("softmax", value, (x,), (rule,), (value,))
 
@@ -363,7 +386,8 @@ def log_softmax(x: Any, dim: int | None = None, dtype: Any = None) -> Tensor:
     xp = _of(array)
     with _quiet():
         value = array - array.max(axis=axis, keepdims=True) if array.size else array
-        value = value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True)) if array.size else array
+        if array.size:
+            value = (value - xp.log(xp.exp(value).sum(axis=axis, keepdims=True, dtype=_wide(array.dtype)))).astype(array.dtype, copy=False)
     rule = lambda xp, dy, y: dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
     return record("log_softmax", value, (x,), (rule,), (value,))
 
@@ -439,4 +463,5 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Tensor:
         raise RuntimeError("bincount counts no negative numbers")
     if weights is not None:
         _require_same_device(x.array, weights.array)
-    return wrap(_of(x.array).bincount(x.array, None if weights is None else weights.array, minlength))
+    counts = _of(x.array).bincount(x.array, None if weights is None else weights.array, minlength)
+    return wrap(counts.astype(np.float32) if weights is not None and weights.array.dtype == np.float32 else counts)

@@ -66,16 +66,31 @@ def resolve(count: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([count // known if size == -1 else size for size in sizes])
 
 
-def view(x: Any, *shape: Any) -> Tensor:
-    """`reshape`; or, given a dtype, the same bytes read as elements of it."""
-    if len(shape) == 1 and isinstance(shape[0], types.dtype):
-        try:
-            result = wrap(x.array.view(shape[0].numpy))
-        except ValueError as problem:
-            raise RuntimeError(f"the bytes of shape {tuple(x.shape)} of {x.dtype} cannot be read as {shape[0]}: {problem}") from None
-        result.version = version_of(x)
-        return result
-    return reshape(x, *shape)
+def view(x: Any, *shape: Any, dtype: Any = None) -> Tensor:
+    """`reshape` without a copy; or, given a dtype, the same bytes read as elements of it.
+
+    Raises  RuntimeError where x is a view whose elements do not lie so in memory that another can show them in that
+            shape. While nothing is recorded nobody knows which tensors are views, and such elements are copied.
+    """
+    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], types.dtype)):
+        return _reread(x, shape[0] if dtype is None else dtype)
+    y = reshape(x, *shape)
+    if x.base is not None and not x.array.flags.c_contiguous and not _of(x.array).may_share_memory(x.array, y.array):
+        root = x
+        while root.base is not None:
+            root = root.base.of
+        if root.array.flags.c_contiguous:  # otherwise an operation chose that layout here, and may have chosen another in PyTorch
+            raise RuntimeError(f"a view of shape {tuple(x.shape)} and strides {x.stride()} cannot be seen as {tuple(y.shape)}; use reshape")
+    return y
+
+
+def _reread(x: Any, kind: types.dtype) -> Tensor:
+    try:
+        result = wrap(x.array.view(types.numpy_dtype(kind)))
+    except ValueError as problem:
+        raise RuntimeError(f"the bytes of shape {tuple(x.shape)} of {x.dtype} cannot be read as {kind}: {problem}") from None
+    result.version = version_of(x)
+    return result
 
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -110,10 +125,10 @@ def unsqueeze(x: Any, dim: int) -> Tensor:
     return reshape(x, (*x.array.shape[:axis], 1, *x.array.shape[axis:]))
 
 
-def expand(x: Any, *sizes: Any) -> Tensor:
+def expand(x: Any, *size: Any) -> Tensor:
     """y repeats axes of size 1 (and new ones in front) without copying; -1 leaves a size as it is.        dx = dy, summed"""
     shape = x.array.shape
-    wanted = ints(sizes)
+    wanted = ints(size)
     old = (None,) * (len(wanted) - len(shape)) + shape
     if len(wanted) < len(shape) or any(size == -1 and was is None for size, was in zip(wanted, old, strict=False)):
         raise RuntimeError(f"a tensor of shape {tuple(shape)} cannot be expanded to {wanted}: new axes come in front and need a size")
@@ -124,20 +139,20 @@ def expand(x: Any, *sizes: Any) -> Tensor:
     return record_view("expand", value, x, lambda xp, dy: dy, lambda x: expand(x, full))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: Any, size: Sequence[int]) -> Tensor:
     """`expand`, under NumPy's name."""
-    return expand(x, *shape)
+    return expand(x, *size)
 
 
-def repeat(x: Any, *sizes: Any) -> Tensor:
-    """y repeats x as a whole, `sizes` times along each axis, new axes in front (NumPy's tile).
+def repeat(x: Any, *repeats: Any) -> Tensor:
+    """y repeats x as a whole, `repeats` times along each axis, new axes in front (NumPy's tile).
 
     >>> import minigrad
     >>> minigrad.tensor([1, 2]).repeat(2, 2)
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    times = ints(sizes)
+    times = ints(repeats)
     new = len(times) - x.array.ndim
     if new < 0:
         raise RuntimeError(f"repeat needs a count for every axis of shape {tuple(x.shape)}, got {times}")

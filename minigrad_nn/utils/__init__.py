@@ -1,6 +1,16 @@
 """What PyTorch keeps under torch.nn.utils: clipping of gradients, and packing of sequences in `rnn`."""
 
+from typing import TYPE_CHECKING, Any
+
+from minigrad.missing import explain
+
 from . import rnn
 from .clip_grad import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm", "rnn"]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("nn.utils", name, __all__))

@@ -340,6 +340,8 @@ def host_lengths(lengths: Any) -> Any:
     >>> host_lengths([3, 1])
     array([3, 1])
     """
+    if lengths is None:
+        raise TypeError("lengths are needed: a list or a vector with one number per sequence")
     given = _host(lengths if isinstance(lengths, Tensor) else ops.create.tensor(lengths, device="cpu"))
     if given.ndim != 1:
         raise RuntimeError(f"lengths must be one-dimensional, one number per sequence, got shape {given.shape}")
