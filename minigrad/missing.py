@@ -240,8 +240,8 @@ GROUPS = [
     # -------------------------------------------------------------------------------------------------------------- nn
     Group(
         "nn", "planned",
-        "LayerNorm RMSNorm",
-        "(x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + eps).sqrt()",
+        "RMSNorm",
+        "x / (x.square().mean(-1, keepdim=True) + eps).sqrt(); LayerNorm is here",
     ),
     Group(
         "nn", "planned",
@@ -288,8 +288,8 @@ GROUPS = [
     # --------------------------------------------------------------------------------------------------- nn.functional
     Group(
         "nn.functional", "planned",
-        "layer_norm rms_norm",
-        "(x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + eps).sqrt()",
+        "rms_norm",
+        "x / (x.square().mean(-1, keepdim=True) + eps).sqrt(); LayerNorm is here",
     ),
     Group(
         "nn.functional", "planned",

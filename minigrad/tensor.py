@@ -323,7 +323,7 @@ class Tensor(Variable):
             raise TypeError(f"numpy.{ufunc.__name__} does not take a tensor like this; use minigrad's functions, or x.detach().numpy()")
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
-        return operation(*[ops.as_tensor(each) for each in inputs])
+        return operation(*[each if isinstance(each, np.generic) else ops.as_tensor(each) for each in inputs])
 
     def __float__(self) -> float:
         return float(self._single())
