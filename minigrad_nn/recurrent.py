@@ -187,7 +187,7 @@ class RNNBase(Module):
         states and `h` for what the cell showed, each (T, B, H) in the output's form.
         """
         x, sizes, states = self._checked(input, hx)
-        stepwise = (_chosen.path or self.path) == "stepwise"
+        stepwise = _known_path(_chosen.path or self.path) == "stepwise"
         inputs: list[Tensor] = list(x.unbind(0) if x.array.ndim == 3 else x.split(sizes)) if stepwise else [_rows(x)]
         last: list[States] = []
         seen: list[dict[str, Any]] = []
@@ -446,7 +446,8 @@ class RNN(RNNBase):
         return kernels.rnn, {"activation": self.nonlinearity}
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
+        beyond = self.nonlinearity not in ("tanh", "relu")  # PyTorch shows neither
+        return super().extra_repr() + (f", nonlinearity={self.nonlinearity!r}" if beyond else "")
 
 
 class LSTM(RNNBase):
