@@ -429,15 +429,15 @@ class RNN(RNNBase):
         **extras: Any,
     ) -> None:
         _refuse_projection("RNN", extras, device)
-        activation = activation_of(nonlinearity)
+        activation_of(nonlinearity)  # refuses unknown names
         mode = f"RNN_{nonlinearity.upper() if isinstance(nonlinearity, str) else getattr(nonlinearity, '__name__', 'FUNCTION').upper()}"
         super().__init__(
             mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras
         )
-        self.nonlinearity, self._activation = nonlinearity, activation
+        self.nonlinearity = nonlinearity
 
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:
-        return (rnn_step(x, states[0], *weights[:4], self._activation),)
+        return (rnn_step(x, states[0], *weights[:4], activation_of(self.nonlinearity)),)
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
         if self.nonlinearity not in ACTIVATIONS:

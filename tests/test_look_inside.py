@@ -97,6 +97,20 @@ def test_a_path_set_later_counts_and_an_unknown_one_is_refused():
         layer(mg.zeros(3, 1, 2))
 
 
+def test_a_nonlinearity_set_later_counts_on_both_paths_and_in_the_cell():
+    layer, cell, x = nn.RNN(2, 3), nn.RNNCell(2, 3), mg.randn(4, 5, 2)
+    layer.nonlinearity = cell.nonlinearity = "relu"
+    cell.load_state_dict({name.removesuffix("_l0"): each for name, each in layer.state_dict().items()})
+    fused = host(layer(x)[0])
+    with nn.path("stepwise"):
+        assert np.allclose(fused, host(layer(x)[0]), atol=1e-6) and (fused >= 0).all()
+    assert np.allclose(fused[0], host(cell(x[0])), atol=1e-6)
+    layer.nonlinearity = "swish"
+    for path in ("fused", "stepwise"):
+        with nn.path(path), pytest.raises(ValueError, match="swish"):
+            layer(x)
+
+
 def test_repr_is_pytorchs_where_pytorch_has_the_thing():
     assert repr(nn.RNN(3, 4, nonlinearity="relu")) == "RNN(3, 4)"
     assert repr(nn.RNN(3, 4, nonlinearity="sigmoid")) == "RNN(3, 4, nonlinearity='sigmoid')"
