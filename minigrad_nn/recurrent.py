@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 import minigrad
 from minigrad import Tensor
 from minigrad.ops import cat, stack
@@ -117,6 +119,7 @@ class RNNBase(Module):
     ) -> None:
         require_dropout(dropout, num_layers)
         require_flags(bias=bias, batch_first=batch_first)
+        num_layers = int(num_layers) if isinstance(num_layers, np.integer) else num_layers  # as in PyTorch; sizes must be ints
         require_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if type(proj_size) is not int:
             raise TypeError(f"proj_size must be an int, got {type(proj_size).__name__} {proj_size!r}")
@@ -350,7 +353,7 @@ class RNNBase(Module):
             if state is not None and state.array.shape != wanted:
                 raise RuntimeError(
                     f"{name} must be (layers · directions, batch, size) = {wanted} beside an input of shape {tuple(shape)}, "
-                    f"got {tuple(state.shape)}" + ("" if batched else " with a batch of one put in")
+                    f"got {tuple(state.shape)}{'' if batched else ' with a batch of one put in'}; a StateBridge carries other sizes over"
                 )
             if state is not None and state.dtype != self.weight_ih_l0.dtype:
                 raise RuntimeError(f"{name} must be of the weights' dtype {self.weight_ih_l0.dtype}, got {state.dtype}")

@@ -65,8 +65,8 @@ def test_a_layer_looks_inside_without_gradients_too():
         assert np.array_equal(host(steps["h"]), host(output))
 
 
-def path_taken(layer):
-    nodes, found = [layer(mg.zeros(3, 1, 2))[0].grad_fn], set()
+def path_taken(layer, x):
+    nodes, found = [layer(x)[0].grad_fn], set()
     while nodes:
         node = nodes.pop()
         found.add(node.name())
@@ -75,26 +75,26 @@ def path_taken(layer):
 
 
 def test_the_path_holds_inside_its_block_and_thread_only():
-    layer, seen = nn.GRU(2, 3), []
+    layer, x, seen = nn.GRU(2, 3), mg.zeros(3, 1, 2), []  # a thread has a default device of its own
     with nn.path("stepwise") as nothing, pytest.raises(KeyError):
-        assert nothing is None and path_taken(layer) == "stepwise"
+        assert nothing is None and path_taken(layer, x) == "stepwise"
         with nn.path("fused"):
-            assert path_taken(layer) == "fused"
-        other = threading.Thread(target=lambda: seen.append(path_taken(layer)))
+            assert path_taken(layer, x) == "fused"
+        other = threading.Thread(target=lambda: seen.append(path_taken(layer, x)))
         other.start()
         other.join()
-        assert seen == ["fused"] and path_taken(layer) == "stepwise"
+        assert seen == ["fused"] and path_taken(layer, x) == "stepwise"
         raise KeyError
-    assert path_taken(layer) == "fused"
+    assert path_taken(layer, x) == "fused"
 
 
 def test_a_path_set_later_counts_and_an_unknown_one_is_refused():
-    layer = nn.GRU(2, 3)
+    layer, x = nn.GRU(2, 3), mg.zeros(3, 1, 2)
     layer.path = "stepwise"
-    assert path_taken(layer) == "stepwise"
+    assert path_taken(layer, x) == "stepwise"
     layer.path = "step"
     with pytest.raises(ValueError, match="'stepwise'"):
-        layer(mg.zeros(3, 1, 2))
+        layer(x)
 
 
 def test_a_nonlinearity_set_later_counts_on_both_paths_and_in_the_cell():
@@ -109,6 +109,19 @@ def test_a_nonlinearity_set_later_counts_on_both_paths_and_in_the_cell():
     for path in ("fused", "stepwise"):
         with nn.path(path), pytest.raises(ValueError, match="swish"):
             layer(x)
+
+
+def test_the_number_of_layers_may_be_numpys_and_nothing_else_may():
+    assert repr(nn.GRU(3, 4, num_layers=np.int64(2))) == "GRU(3, 4, num_layers=2)"
+    for wrong in (2.0, "2", np.float64(2), True):
+        with pytest.raises(TypeError, match="num_layers"):
+            nn.GRU(3, 4, num_layers=wrong)
+
+
+def test_the_error_of_a_state_of_another_size_names_the_bridge():
+    _, state = nn.LSTM(3, 4)(mg.zeros(5, 2, 3))
+    with pytest.raises(RuntimeError, match="StateBridge"):
+        nn.LSTM(3, 6)(mg.zeros(5, 2, 3), state)
 
 
 def test_repr_is_pytorchs_where_pytorch_has_the_thing():

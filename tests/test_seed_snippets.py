@@ -6,6 +6,8 @@ import pytest
 import minigrad as torch
 import minigrad_nn as nn
 
+pytestmark = pytest.mark.host_only("snippets that ask tensors for NumPy arrays, as they were printed")
+
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU"])
 def test_a_layer_called_on_a_sequence_with_zero_states(kind, capsys):
