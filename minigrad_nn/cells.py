@@ -200,14 +200,14 @@ class RNNCell(RNNCellBase):
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: Any = "tanh", device: Any = None, dtype: Any = None
     ) -> None:
-        activation = activation_of(nonlinearity)
+        activation_of(nonlinearity)  # refuses unknown names
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
-        self.nonlinearity, self._activation = nonlinearity, activation
+        self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """(B, I) and a state → the next state h"""
         x, (h,) = self._batched(input, hx)
-        h = rnn_step(x, h, *self._weights(), self._activation)
+        h = rnn_step(x, h, *self._weights(), activation_of(self.nonlinearity))
         return h if input.array.ndim == 2 else h.squeeze(0)
 
     def extra_repr(self) -> str:

@@ -27,8 +27,9 @@ class Fused:
         self.output, self.last, self.cells, self._saved = output, last, cells, saved
 
     def gates(self) -> dict[str, Tensor]:
-        """The gates at every step, as values without gradients."""
-        return {name: wrap(array) for name, array in self._saved.gates().items()}
+        """The gates at every step, as values without gradients; an RNN has none."""
+        found = self._saved.gates() if hasattr(self._saved, "gates") else {}
+        return {name: wrap(array) for name, array in found.items()}
 
 
 def fused(

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 import minigrad
 from minigrad import Tensor
 from minigrad.ops import cat, stack
@@ -93,7 +95,7 @@ class RNNBase(Module):
 
     Beyond PyTorch, by keyword only: `path` is "fused" (one node per layer and direction) or "stepwise" (every step on
     the tape); `checkpoint` keeps only the states between windows of steps for the walk back, and computes each window
-    again when the walk comes to it (True for windows of √T steps, or their length).
+    again when the walk comes to it (True for windows of 4·√T steps, or their length).
     """
 
     state_names: tuple[str, ...] = ("h_0",)
@@ -117,6 +119,7 @@ class RNNBase(Module):
     ) -> None:
         require_dropout(dropout, num_layers)
         require_flags(bias=bias, batch_first=batch_first)
+        num_layers = int(num_layers) if isinstance(num_layers, np.integer) else num_layers  # as in PyTorch; sizes must be ints
         require_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if type(proj_size) is not int:
             raise TypeError(f"proj_size must be an int, got {type(proj_size).__name__} {proj_size!r}")
@@ -187,7 +190,7 @@ class RNNBase(Module):
         states and `h` for what the cell showed, each (T, B, H) in the output's form.
         """
         x, sizes, states = self._checked(input, hx)
-        stepwise = (_chosen.path or self.path) == "stepwise"
+        stepwise = _known_path(_chosen.path or self.path) == "stepwise"
         inputs: list[Tensor] = list(x.unbind(0) if x.array.ndim == 3 else x.split(sizes)) if stepwise else [_rows(x)]
         last: list[States] = []
         seen: list[dict[str, Any]] = []
@@ -259,7 +262,8 @@ class RNNBase(Module):
         self, compute: Callable[..., Any], inputs: list[Tensor], sizes: list[int], states: States, reverse: bool
     ) -> tuple[list[Tensor], States]:
         """`compute` in windows of steps that are thrown away and computed again in the walk back."""
-        length = math.isqrt(len(sizes)) if self.checkpoint is True else self.checkpoint
+        # √T steps would keep least; four times as many cost little memory, and a quarter of the time that beginning a window takes
+        length = 4 * math.isqrt(len(sizes)) if self.checkpoint is True else self.checkpoint
         starts = range(0, len(sizes), length)
         windows = [sizes[start : start + length] for start in starts]
         if len(inputs) == len(sizes) and len(sizes) > 1:
@@ -349,7 +353,7 @@ class RNNBase(Module):
             if state is not None and state.array.shape != wanted:
                 raise RuntimeError(
                     f"{name} must be (layers · directions, batch, size) = {wanted} beside an input of shape {tuple(shape)}, "
-                    f"got {tuple(state.shape)}" + ("" if batched else " with a batch of one put in")
+                    f"got {tuple(state.shape)}{'' if batched else ' with a batch of one put in'}; a StateBridge carries other sizes over"
                 )
             if state is not None and state.dtype != self.weight_ih_l0.dtype:
                 raise RuntimeError(f"{name} must be of the weights' dtype {self.weight_ih_l0.dtype}, got {state.dtype}")
@@ -428,15 +432,15 @@ class RNN(RNNBase):
         **extras: Any,
     ) -> None:
         _refuse_projection("RNN", extras, device)
-        activation = activation_of(nonlinearity)
+        activation_of(nonlinearity)  # refuses unknown names
         mode = f"RNN_{nonlinearity.upper() if isinstance(nonlinearity, str) else getattr(nonlinearity, '__name__', 'FUNCTION').upper()}"
         super().__init__(
             mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras
         )
-        self.nonlinearity, self._activation = nonlinearity, activation
+        self.nonlinearity = nonlinearity
 
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:
-        return (rnn_step(x, states[0], *weights[:4], self._activation),)
+        return (rnn_step(x, states[0], *weights[:4], activation_of(self.nonlinearity)),)
 
     def _kernel(self) -> tuple[Any, dict[str, Any]]:
         if self.nonlinearity not in ACTIVATIONS:
@@ -446,7 +450,8 @@ class RNN(RNNBase):
         return kernels.rnn, {"activation": self.nonlinearity}
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
+        beyond = self.nonlinearity not in ("tanh", "relu")  # PyTorch shows neither
+        return super().extra_repr() + (f", nonlinearity={self.nonlinearity!r}" if beyond else "")
 
 
 class LSTM(RNNBase):

@@ -44,6 +44,8 @@ class Scan(Module):
 
     def __init__(self, cell: Module, reverse: bool = False, batch_first: bool = False) -> None:
         super().__init__()
+        if isinstance(cell, type) or not callable(cell):
+            raise TypeError(f"a cell is called as cell(x, state): a Module or a function, got {cell!r}; of a class, give an instance")
         self.cell, self.reverse, self.batch_first = cell, reverse, batch_first
 
     def forward(self, input: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any]:
