@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -324,6 +325,18 @@ class Tensor(Variable):
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
         return operation(*[each if isinstance(each, np.generic) else ops.as_tensor(each) for each in inputs])
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What PyTorch's own functions do with a tensor of ours: they see its memory, so that our weights load there."""
+        view = sys.modules["torch"].from_numpy
+
+        def seen(given: Any) -> Any:
+            if isinstance(given, (list, tuple)):
+                return type(given)(map(seen, given))
+            return view(given.numpy()) if isinstance(given, Tensor) else given
+
+        return func(*map(seen, args), **{name: seen(each) for name, each in (kwargs or {}).items()})
 
     def __float__(self) -> float:
         return float(self._single())

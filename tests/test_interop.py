@@ -124,3 +124,15 @@ except RuntimeWarning:
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "heard", done.stderr
+
+
+@pytest.mark.host_only("PyTorch without a GPU sees memory of the host only")
+def test_our_weights_load_into_a_module_of_pytorchs() -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = minigrad.nn.LSTM(3, 4, num_layers=2, bidirectional=True), torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    assert not any(theirs.load_state_dict(ours.state_dict()))
+    for name, each in theirs.state_dict().items():
+        assert each.tolist() == ours.state_dict()[name].tolist(), name
+    with pytest.raises(RuntimeError, match="detach"):  # PyTorch could not carry its gradient
+        torch.ones(3) * minigrad.ones(3, requires_grad=True)
+    assert type(torch.stack([minigrad.ones(2), torch.zeros(2)])) is torch.Tensor
