@@ -142,6 +142,8 @@ class Backend:
     """NumPy on the CPU. Attributes not defined here are looked up in the array library itself."""
 
     device_type = "cpu"
+    run_elements = 2**15  # numbers in an array that is worked on at once: about ten of them in float32 fit the cache of one core
+    panel_rows = 2**10  # rows that make a product of matrices fast
 
     def __init__(self, library: Any) -> None:
         self.library = library
@@ -254,6 +256,8 @@ class CudaBackend(Backend):
     """CuPy on an NVIDIA GPU."""
 
     device_type = "cuda"
+    run_elements = 2**22  # enough to keep all cores of a GPU busy, and the calls that start them few
+    panel_rows = 2**14
 
     def __init__(self, library: Any) -> None:
         super().__init__(library)

@@ -9,11 +9,19 @@ from minigrad import backend
 
 
 def host(given: Any) -> Any:
-    """A tensor, or an array of any device, as NumPy's; lists and tuples of them as lists."""
+    """A tensor, PyTorch's too, or an array of any device, as NumPy's; lists and tuples of them as lists."""
     if isinstance(given, (list, tuple)):
         return [host(each) for each in given]
+    if hasattr(given, "detach") and not isinstance(given, minigrad.Tensor):
+        return given.detach().cpu().numpy()
     array = given.array if isinstance(given, minigrad.Tensor) else given
     return backend.of(array).to_host(array)
+
+
+def on_device(array: Any) -> Any:
+    """An array of NumPy's on the default device."""
+    where = backend.current_device()
+    return backend.on(where).from_host(array, where.index)
 
 
 def settle() -> None:

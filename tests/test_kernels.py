@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from compare import host
 
 from minigrad_nn.kernels import Steps, gru, lstm, rnn
 from minigrad_nn.kernels import steps as layout
@@ -197,9 +198,9 @@ def test_against_pytorch() -> None:
         results, saved = run_forward(c)
         want, gradients = of_torch(c, torch)
         for name, value in want.items():
-            close(c, results[name], value.detach().numpy(), name)
+            close(c, results[name], host(value), name)
         for name, value in run_backward(c, results, saved, set(c.inputs)).items():
-            close(c, value, gradients[name].numpy(), f"d{name}")
+            close(c, value, host(gradients[name]), f"d{name}")
         compared += 1
     assert compared > 120
 
@@ -239,8 +240,9 @@ def test_runs_and_panels_of_any_length(kind: str, limits: tuple[int, int], monke
         results, saved = run_forward(c)
         gradients = run_backward(c, results, saved, set(c.inputs))
         with monkeypatch.context() as patch:
-            patch.setattr(layout, "RUN_ELEMENTS", limits[0])
-            patch.setattr(layout, "PANEL_ROWS", limits[1])
+            there = backend.on(backend.current_device())
+            patch.setattr(there, "run_elements", limits[0])
+            patch.setattr(there, "panel_rows", limits[1])
             again, saved = run_forward(c)
             gradients_again = run_backward(c, again, saved, set(c.inputs))
         for name, value in (results | gradients).items():
