@@ -81,7 +81,8 @@ def test_there_are_chapters_with_blocks_and_promises():
     [
         ("print(1 + 1)  # 2", True), ("print(1 + 1)  # 3", False), ("for i in range(2):\n    print(i)  # 0\n              # 1", True),
         ("for i in range(2):\n    print(i)  # 0", False), ("if False:\n    print(1)  # 1", False), ("x = 1  # print(2)", True),
-        (">>> 1 + 1\n2", True), (">>> 1 + 1\n3", False), ("print('# 2')  # # 2", True), ("print(1)", True), ("print('a\\nb')  # a\n               # b", True),
+        (">>> 1 + 1\n2", True), (">>> 1 + 1\n3", False), ("print('# 2')  # # 2", True), ("print(1)", True),
+        ("print('a\\nb')  # a\n               # b", True),
     ],
 )  # fmt: skip
 def test_a_wrong_promise_is_caught(source, right):

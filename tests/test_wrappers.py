@@ -8,6 +8,7 @@ from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
+from minigrad.random import stream_on
 from minigrad_nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 sigmoid = lambda v: 1 / (1 + np.exp(-v))
@@ -175,7 +176,7 @@ def test_zoneout_against_numpy_and_its_derivative(training, reverse, given):
     x, h, c = (rng.standard_normal(shape) for shape in ((4, 2, 3), (2, 4), (2, 4)))
     h, c = (h, c) if given else (h * 0, c * 0)
     mg.manual_seed(11)
-    draws = [mg.default_generator.stream.random((2, 4), dtype=np.float32) for _ in range(8)]
+    draws = [host(stream_on(mg.get_default_device()).random((2, 4), dtype=np.float32)) for _ in range(8)]
     mg.manual_seed(11)
     leaves = [mg.tensor(each, requires_grad=True) for each in (x, h, c)]
     output, last = nn.scan(zoned, leaves[0], tuple(leaves[1:]) if given else None, reverse=reverse)
