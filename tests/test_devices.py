@@ -196,7 +196,8 @@ PACKING = {  # what is made before, what is counted, how it waits, how many arra
     "last outputs": (lambda x: x, lambda x: nn.last_outputs(x, LENGTHS), [], 2),
     "a loss with lengths": (lambda x: x, lambda x: nn.masked_cross_entropy(x, mg.zeros(5, 4).long(), LENGTHS), [], 1),
     "a loss with a mask": (
-        lambda x: (x, mg.zeros(5, 4).long(), None, nn.sequence_mask(ids(*LENGTHS), 5).t()), lambda given: nn.masked_cross_entropy(*given), [], 0,
+        lambda x: (x, mg.zeros(5, 4).long(), None, nn.sequence_mask(ids(*LENGTHS), 5).t()),
+        lambda given: nn.masked_cross_entropy(*given), [], 0,
     ),
 }  # fmt: skip
 
