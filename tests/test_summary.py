@@ -161,9 +161,9 @@ def test_what_a_checkpointed_layer_keeps_grows_with_the_root_of_its_length(kind)
     H, kept = 4, {}
     for T in (2_500, 10_000):
         x = mg.randn(T, 1, 2)
-        for checkpoint in (False, True):
-            layer = getattr(nn, kind)(2, H, checkpoint=checkpoint)
+        for thrifty in (False, True):
+            layer = getattr(nn, kind)(2, H, checkpoint=thrifty)
             both = x.numel() + T * H + sum(each.numel() for each in layer.parameters())
-            kept[T, checkpoint] = held(layer, x) - 4 * both
+            kept[T, thrifty] = held(layer, x) - 4 * both
     assert kept[10_000, True] <= kept[10_000, False] / 10
     assert kept[10_000, True] <= 2.2 * kept[2_500, True]
