@@ -13,14 +13,14 @@ import random
 
 import numpy as np
 import pytest
-from compare import host
+from compare import host, several
 
 import minigrad
 
 torch = pytest.importorskip("torch")
 
 UNJUDGED = "PyTorch refused, its copies disagree, and parts are not recorded, so that slopes say nothing"
-PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS", "1500"))
+PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS") or several(1500))
 SEED = int(os.environ.get("MINIGRAD_SEED", "0"))
 
 

@@ -73,6 +73,20 @@ def test_a_gradient_of_nan_at_ignored_rows_stays_there():
     assert x.grad.tolist() == [[-0.5, 0.5], [0.0, 0.0], [0.5, -0.5]]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_gradient_of_nan_does_not_reach_ignored_rows(reduction):
+    x = mg.tensor([[0.0, 0.0], [NAN, INF], [0.0, 0.0]], requires_grad=True)
+    (F.cross_entropy(x, mg.tensor([0, -100, 1]), reduction=reduction) * NAN).backward()
+    assert x.grad[1].tolist() == [0, 0] and np.isnan(host(x.grad)[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("target", [[0, 1, 1], [0, -100, 1]])
+def test_cross_entropy_is_one_node(target):
+    with mg.trace() as seen:
+        F.cross_entropy(mg.zeros(3, 2, requires_grad=True), mg.tensor(target))
+    assert seen.nodes == 1
+
+
 @pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
 def test_all_rows_ignored(loss):
     x = mg.tensor([[NAN, 1.0], [2.0, INF]], requires_grad=True)

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from compare import host
+from compare import host, several
 
 import minigrad as mg
 from minigrad_nn.utils import rnn
@@ -39,7 +39,7 @@ def forms_of(lengths, rng):
 def test_round_trips_agree_with_pytorch_to_second_order():
     torch = pytest.importorskip("torch")
     theirs_of = torch.nn.utils.rnn
-    for case, array, lengths, batch_first, ordered, rng in cases(1000):
+    for case, array, lengths, batch_first, ordered, rng in cases(several(1000)):
         weight = rng.standard_normal((*array.shape[: 1 - batch_first], int(lengths.sum()), *array.shape[2:])[-(array.ndim - 1) :])
         total = None if rng.random() < 0.5 else int(lengths.max() + rng.integers(0, 3))
         value, results = float(rng.integers(-2, 3)), []
@@ -59,7 +59,7 @@ def test_round_trips_agree_with_pytorch_to_second_order():
 
 def test_lists_of_sequences_agree_with_pytorch_to_second_order():
     torch = pytest.importorskip("torch")
-    for case, array, lengths, batch_first, _, rng in cases(400, SEED + 1):
+    for case, array, lengths, batch_first, _, rng in cases(several(400), SEED + 1):
         side, value = ("left", "right")[rng.integers(2)], float(rng.integers(-2, 3))
         first = array if batch_first else array.swapaxes(0, 1)
         arrays, results = [row[:length] for row, length in zip(first, lengths, strict=True)], []

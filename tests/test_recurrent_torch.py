@@ -1,7 +1,7 @@
 """RNN, LSTM and GRU against PyTorch: random configurations, both paths, every gradient by value, and gradients of gradients.
 
-A new seed each run; MINIGRAD_SEED repeats one, MINIGRAD_CASES sets how many configurations are drawn: by default 1 200 on the CPU,
-100 on other devices.
+A new seed each run; MINIGRAD_SEED repeats one, MINIGRAD_CASES sets how many configurations are drawn: 1 200 by default, fewer
+on other devices than the CPU.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from compare import host
+from compare import host, several
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -19,7 +19,7 @@ import minigrad_nn as nn
 torch = pytest.importorskip("torch")
 
 SEED = int(os.environ.get("MINIGRAD_SEED", 0)) or random.SystemRandom().randrange(1, 10**6)
-CASES = int(os.environ.get("MINIGRAD_CASES") or (1200 if mg.get_default_device().type == "cpu" else 100))
+CASES = int(os.environ.get("MINIGRAD_CASES") or several(1200))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
