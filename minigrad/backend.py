@@ -142,6 +142,8 @@ class Backend:
     """NumPy on the CPU. Attributes not defined here are looked up in the array library itself."""
 
     device_type = "cpu"
+    run_elements = 2**15  # numbers in an array that is worked on at once: about ten of them in float32 fit the cache of one core
+    panel_rows = 2**10  # rows that make a product of matrices fast
 
     def __init__(self, library: Any) -> None:
         self.library = library
@@ -180,6 +182,10 @@ class Backend:
             target[sorted_rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
         else:
             self.library.add.at(target, index, values)
+
+    def is_writeable(self, array: Array) -> bool:
+        """Whether `array` can be changed: not one whose elements share memory, which broadcasting makes, or that is read-only."""
+        return array.flags.writeable
 
     def put(self, target: Array, index: Any, values: Any) -> None:
         """target[index] = values, where of several values for one element the last stays."""
@@ -258,6 +264,8 @@ class CudaBackend(Backend):
     """CuPy on an NVIDIA GPU."""
 
     device_type = "cuda"
+    run_elements = 2**22  # enough to keep all cores of a GPU busy, and the calls that start them few
+    panel_rows = 2**14
 
     def __init__(self, library: Any) -> None:
         super().__init__(library)
@@ -322,9 +330,10 @@ class CudaBackend(Backend):
         places = self.arange(target.size).reshape(target.shape)[index]
         return target.reshape(target.size, 1), places.reshape(-1), self.broadcast_to(values, places.shape).reshape(places.size, 1)
 
+    def is_writeable(self, array: Array) -> bool:
+        return not array.size or all(step != 0 or size == 1 for step, size in zip(array.strides, array.shape))
+
     def put(self, target: Array, index: Any, values: Any) -> None:
-        if target.size and any(step == 0 and size > 1 for step, size in zip(target.strides, target.shape)):
-            raise ValueError("several elements of an expanded array are one in memory")  # NumPy refuses these as read-only
         arrays = [each for each in (index if isinstance(index, tuple) else (index,)) if hasattr(each, "dtype")]
         if not hasattr(values, "ndim") or isinstance(values, np.generic):
             values = self.full((), values, target.dtype) if arrays else values  # CuPy would copy it from the host

@@ -81,10 +81,7 @@ class trace(Observer):
 
     def made(self, node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
         saved = {}
-        for kept in node.kept or ():
-            array: Any = kept
-            if isinstance(kept, Variable):
-                array = kept.array
+        for array in [array for kept in node.kept or () for array in _arrays_of(kept)]:
             if type(array) in backend.ARRAYS:
                 buffer = array if array.base is None else array.base
                 saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
@@ -109,6 +106,13 @@ class trace(Observer):
                 if not self._sharing[buffer]:
                     del self._sharing[buffer]
                     self.held -= size
+
+
+def _arrays_of(kept: Any) -> Sequence[Any]:
+    """The arrays in something that a node keeps: a tensor, an array, or an object that lists several as its `arrays`."""
+    if isinstance(kept, Variable):
+        return (kept.array,)
+    return getattr(kept, "arrays", (kept,))
 
 
 def _norm(gradient: Any) -> float:

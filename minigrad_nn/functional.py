@@ -234,7 +234,7 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
 
     def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any) -> Any:
         scale = weights * (dy if divisor is None else dy / divisor)
-        if void is not None and divisor is None:
+        if void is not None:  # 0 times a gradient of NaN would not be 0
             scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
         if isinstance(dy, Tensor):
             x = x if void is None else ops.masked_fill(x, wrap(void[:, None]), 0.0)
@@ -247,13 +247,10 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
 
 
 def _shifted(x: Any, void: Any) -> Any:
-    """Each row of x less its largest element, and 0 in the rows that are void."""
-    if void is None:
-        return x - x.max(axis=1, keepdims=True) if x.size else x.copy()
-    with _quiet():  # void rows may hold infinities
-        shifted = x - x.max(axis=1, keepdims=True) if x.size else x.copy()
-    shifted[void] = 0
-    return shifted
+    """Each row of x less its largest element, and 0 in the rows that are void, where infinities would make NaN."""
+    if void is not None:
+        x = backend.of(x).where(void[:, None], 0, x)
+    return x - x.max(axis=1, keepdims=True) if x.size else x.copy()
 
 
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 import minigrad
-from minigrad import Tensor, backend, ops
-from minigrad.random import stream
+from minigrad import Tensor, backend
+from minigrad.random import stream_on
 from minigrad.tape import wrap
 
 from .cells import GRUCell
@@ -102,14 +102,16 @@ class VariationalDropout(Module):
 
     def _drawn(self, mask: Tensor | None, like: Tensor, p: float) -> Tensor | None:
         """The mask, with the rows that are not drawn yet drawn now."""
-        if not p or (mask is not None and (not self.training or bool(mask.array.all()))):
+        if not p or (mask is not None and not self.training):
             return mask
         if not self.training:
             return minigrad.zeros_like(like, dtype=minigrad.int8)
-        there = like.device
-        signs = np.where(stream().random(like.array.shape, dtype=np.float32) >= p, 1, -1).astype(np.int8)
-        fresh = wrap(backend.on(there).from_host(signs, there.index))
-        return fresh if mask is None else ops.where(mask == 0, fresh, mask)
+        xp = backend.of(like.array)
+        if mask is not None and xp.known_empty(mask.array == 0):
+            return mask
+        kept = stream_on(like.device).random(like.array.shape, dtype=np.float32) >= p
+        fresh = kept.astype(np.int8) * 2 - 1
+        return wrap(fresh if mask is None else xp.where(mask.array == 0, fresh, mask.array))
 
     def _dropped(self, x: Tensor, mask: Tensor | None, p: float) -> Tensor:
         """x times its mask"""
@@ -168,9 +170,8 @@ class Zoneout(Module):
         """k * old + (1 - k) * new, where no old means zeros"""
         keep: Any = p
         if self.training:
-            there = new.device
-            kept = (stream().random(new.array.shape, dtype=np.float32) < p).astype(new.array.dtype)
-            keep = wrap(backend.on(there).from_host(kept, there.index))
+            kept = stream_on(new.device).random(new.array.shape, dtype=np.float32) < p
+            keep = wrap(kept.astype(new.array.dtype))
         return (1 - keep) * new if old is None else keep * old + (1 - keep) * new
 
     def begin(self, state: Any) -> Any:

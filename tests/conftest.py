@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+# Read when NumPy and PyTorch are imported: on arrays as small as in tests, threads wait for each other and gain nothing.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import minigrad
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -74,8 +75,8 @@ def onnx_gru(X, H, W, R, B, linear_before_reset):
 
 
 def our_gru(x, h, entries, reset_after=True):
-    W, U = entries["weight_ih"].numpy(), entries["weight_hh"].numpy()
-    b, d = entries["bias_ih"].numpy(), entries["bias_hh"].numpy()
+    W, U = host(entries["weight_ih"]), host(entries["weight_hh"])
+    b, d = host(entries["bias_ih"]), host(entries["bias_hh"])
     x_r, x_z, x_n = np.split(x @ W.T + b, 3, axis=1)
     h_r, h_z, h_n = np.split(h @ U.T + d, 3, axis=1)
     r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
@@ -96,7 +97,7 @@ def cells(kind, inputs, hidden, entries):
     for lib, room in libraries:
         if hasattr(room, name):
             cell = getattr(room, name)(inputs, hidden, bias="bias_ih" in entries).double()
-            cell.load_state_dict({key: lib.tensor(value.numpy()) for key, value in entries.items()})
+            cell.load_state_dict({key: lib.tensor(host(value)) for key, value in entries.items()})
             yield lambda *arrays, lib=lib, cell=cell: run(lib, cell, *arrays)
 
 
@@ -104,7 +105,7 @@ def run(lib, cell, x, h, *c):
     states = lib.tensor(h) if not c else (lib.tensor(h), lib.tensor(*c))
     with lib.no_grad():
         result = cell(lib.tensor(x), states)
-    return [each.numpy() for each in (result if c else (result,))]
+    return [host(each) for each in (result if c else (result,))]
 
 
 def arrays(*shapes, seed=0):
@@ -171,7 +172,7 @@ def test_a_bidirectional_layer_goes_to_onnx_and_back(bias):
         sent = conventions.to_onnx("LSTM", entries, suffix=f"_l{layer}")
         assert [each.shape[0] for each in sent] == [2] * (3 if bias else 2)
         for name, value in conventions.from_onnx("LSTM", *sent, suffix=f"_l{layer}").items():
-            assert value.dtype is entries[name].dtype and np.array_equal(value.numpy(), entries[name].numpy())
+            assert value.dtype is entries[name].dtype and np.array_equal(host(value), host(entries[name]))
 
 
 def test_a_layer_goes_to_keras_and_computes_the_same():
@@ -182,7 +183,7 @@ def test_a_layer_goes_to_keras_and_computes_the_same():
     for step in x:
         h, c = keras_lstm(step, h, c, kernel, recurrent, bias)
         outputs.append(h)
-    assert np.allclose(lstm(mg.tensor(x))[0].detach().numpy(), outputs, rtol=1e-10)
+    assert np.allclose(host(lstm(mg.tensor(x))[0]), outputs, rtol=1e-10)
     assert len(conventions.to_keras("lstm", nn.LSTMCell(IN, H, bias=False).state_dict())) == 2
 
 
@@ -197,7 +198,7 @@ def test_the_other_role_of_the_update_gate():
     entries = {"weight_ih": W, "weight_hh": U, "bias_ih": b, "bias_hh": 0 * b}
     assert np.allclose(our_gru(x, h, conventions.swap_update_gate(entries), reset_after=False), chung, rtol=1e-12)
     twice = conventions.swap_update_gate(conventions.swap_update_gate(entries))
-    assert all(np.array_equal(twice[name].numpy(), entries[name]) for name in entries)
+    assert all(np.array_equal(host(twice[name]), entries[name]) for name in entries)
 
 
 def test_reorder_gates():
@@ -207,7 +208,7 @@ def test_reorder_gates():
     assert np.array_equal(conventions.reorder_gates(weight.T, "ifgo", "iofc", dim=1), there.T)
     tensor = mg.tensor(weight, requires_grad=True)
     conventions.reorder_gates(tensor, "ifgo", "ogfi")[:2].sum().backward()
-    assert np.array_equal(tensor.grad.numpy()[6:], np.ones((2, 3))) and not tensor.grad.numpy()[:6].any()
+    assert np.array_equal(host(tensor.grad)[6:], np.ones((2, 3))) and not host(tensor.grad)[:6].any()
     assert conventions.reorder_gates(np.arange(3), "rzn", "urn").tolist() == [1, 0, 2]
     for wrong in (("ifgo", "ifg"), ("iigo", "ifgo"), ("iigo", "iigo"), ("rzn", "ifg"), ("", "")):
         with pytest.raises(ValueError):

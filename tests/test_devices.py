@@ -17,6 +17,7 @@ import minigrad_nn as nn
 from minigrad import backend, ops
 from minigrad_nn import functional as F
 from minigrad_nn.utils import clip_grad_norm_, clip_grad_value_
+from minigrad_nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence, unpad_sequence
 
 pytestmark = pytest.mark.host_only("names its devices")
 ON = "strict"
@@ -38,6 +39,15 @@ def ids(*numbers, shape=None):
 # ------------------------------------------------------------------------------------------- nothing waits, or is copied
 
 X = (5, 4, 3)  # T, B, I
+OPTIONS = {
+    "": {}, "without bias": {"bias": False}, "everything": {"num_layers": 2, "batch_first": True, "dropout": 0.5, "bidirectional": True},
+    "checkpoint": {"checkpoint": True, "bidirectional": True}, "checkpoint of two": {"checkpoint": 2, "num_layers": 2, "dropout": 0.5},
+}  # fmt: skip
+WAYS = {
+    "RNN": OPTIONS | {"relu": {"nonlinearity": "relu"}, "sigmoid": {"nonlinearity": "sigmoid"}},
+    "LSTM": OPTIONS | {"projected": {"proj_size": 2, "bidirectional": True}, "projected, checkpoint": {"proj_size": 2, "checkpoint": 2}},
+    "GRU": OPTIONS | {"reset before": {"reset_after": False, "bidirectional": True}},
+}
 LAYERS = {
     "Linear": lambda: (nn.Linear(3, 2), [mg.randn(*X)]),
     "Linear without bias": lambda: (nn.Linear(3, 2, bias=False), [mg.randn(4, 3)]),
@@ -49,8 +59,40 @@ LAYERS = {
     "ReLU": lambda: (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), [mg.randn(*X)]),
     "LSTMCell": lambda: (nn.LSTMCell(3, 2), [mg.randn(4, 3)]),
     "LSTMCell with a state": lambda: (nn.LSTMCell(3, 2), [mg.randn(4, 3), (mg.randn(4, 2), mg.randn(4, 2))]),
-    "LSTM": lambda: (nn.LSTM(3, 2), [mg.randn(*X)]),
-    "LSTM, everything": lambda: (nn.LSTM(3, 4, 2, batch_first=True, dropout=0.5, bidirectional=True, proj_size=2), [mg.randn(*X)]),
+    "LSTMCell without a batch": lambda: (nn.LSTMCell(3, 2), [mg.randn(3)]),
+    **{
+        f"{name} with {option}": lambda name=name, options=options: (getattr(nn, name)(3, 2, **options), [mg.randn(4, 3)])
+        for name, option, options in (
+            ("RNNCell", "tanh", {}), ("RNNCell", "relu", {"nonlinearity": "relu"}), ("RNNCell", "sigmoid", {"nonlinearity": "sigmoid"}),
+            ("GRUCell", "reset after", {}), ("GRUCell", "reset before", {"reset_after": False}), ("LayerNormLSTMCell", "bias", {}),
+            ("LayerNormGRUCell", "bias", {}), ("PeepholeLSTMCell", "bias", {}), ("PeepholeLSTMCell", "no bias", {"bias": False}),
+        )
+    },
+    **{
+        f"{kind}, {path}, {form}, {option}": lambda kind=kind, path=path, form=form, options=options: (
+            getattr(nn, kind)(3, 4, path=path, **options), sequences(form, options.get("batch_first", False))
+        )
+        for kind in ("RNN", "LSTM", "GRU")
+        for path in ("fused", "stepwise")
+        for form in ("padded", "packed", "packed in any order", "with a state", "alone")
+        for option, options in WAYS[kind].items()
+    },
+    "Scan": lambda: (nn.Scan(nn.LSTMCell(3, 2)), [mg.randn(*X)]),
+    "Scan in reverse, packed": lambda: (nn.Scan(nn.GRUCell(3, 2), reverse=True), sequences("packed in any order")),
+    "Stacked": lambda: (nn.Stacked([nn.LayerNormLSTMCell(3, 4), nn.GRU(4, 2)], dropout=0.5, batch_first=True), [mg.randn(*X)]),
+    "Stacked, packed": lambda: (nn.Stacked([nn.GRUCell(3, 4), nn.PeepholeLSTMCell(4, 2)], dropout=0.5), sequences("packed")),
+    "Bidirectional": lambda: (nn.Bidirectional(nn.GRUCell(3, 6), nn.LSTMCell(3, 2)), [mg.randn(*X)]),
+    "Bidirectional, packed": lambda: (nn.Bidirectional(nn.RNNCell(3, 2), nn.GRUCell(3, 2), "mean"), sequences("packed in any order")),
+    "VariationalDropout": lambda: (nn.Scan(nn.VariationalDropout(nn.LSTMCell(3, 4), 0.5, 0.5, 0.5)), [mg.randn(*X)]),
+    "VariationalDropout, packed": lambda: (nn.Scan(nn.VariationalDropout(nn.GRUCell(3, 4), 0.5), reverse=True), sequences("packed")),
+    "VariationalDropout evaluated": lambda: (nn.Scan(nn.VariationalDropout(nn.GRUCell(3, 4), 0.5).eval()), [mg.randn(*X)]),
+    "Zoneout": lambda: (nn.Scan(nn.Zoneout(nn.LSTMCell(3, 4), 0.1, 0.5)), [mg.randn(*X)]),
+    "Zoneout evaluated": lambda: (nn.Scan(nn.Zoneout(nn.LSTMCell(3, 4), 0.1, 0.5).eval()), [mg.randn(*X)]),
+    "LayerNorm": lambda: (nn.LayerNorm(3), [mg.randn(*X)]),
+    "LayerNorm of two axes": lambda: (nn.LayerNorm((4, 3), bias=False), [mg.randn(*X)]),
+    "LayerNorm between": lambda: (nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3, elementwise_affine=False)), [mg.randn(*X)]),
+    "StateBridge": lambda: (nn.StateBridge(nn.GRU(3, 4, 2), nn.LSTM(3, 2, 3), tanh=True), [mg.randn(2, 5, 4)]),
+    "InitialState": lambda: (nn.InitialState(2, 4), [3]),
     "CrossEntropyLoss": lambda: (WithLoss(nn.CrossEntropyLoss()), [mg.randn(4, 3), ids(0, 4, -100, 1)]),
     "CrossEntropyLoss, everything": lambda: (
         WithLoss(nn.CrossEntropyLoss(mg.rand(5), ignore_index=1, label_smoothing=0.1)), [mg.randn(4, 3), ids(0, 4, 1, 1)],
@@ -60,7 +102,28 @@ LAYERS = {
     "MSELoss": lambda: (WithLoss(nn.MSELoss()), [mg.randn(4, 3), mg.randn(4, 5)]),
     "ModuleList": lambda: (Several(nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])), [mg.randn(4, 3)]),
 }  # fmt: skip
-UNSEEN = {"Module", "Parameter", "Sequential"}  # a base, no layer, and seen in the others
+UNSEEN = {"Module", "RNNBase", "RNNCellBase", "Parameter", "Sequential"}  # bases, no layer, and seen in the others
+
+
+def sequences(form, batch_first=False):
+    """What a recurrent layer is given: a batch (T, B, I), packed, with a state as large as the layer wants it, or one sequence."""
+    if form == "alone":
+        return [mg.randn(5, 3, requires_grad=True)]
+    x = mg.randn(*((4, 5, 3) if batch_first else X), requires_grad=True)
+    if form.startswith("packed"):
+        lengths = [5, 4, 2, 2] if form == "packed" else [2, 5, 2, 4]
+        return [pack_padded_sequence(x, lengths, batch_first=batch_first, enforce_sorted=form == "packed")]
+    return [x, "a state"] if form == "with a state" else [x]
+
+
+def given_a_state(layer, inputs):
+    """`inputs` with a random state, as an RNN, LSTM or GRU takes it, in place of the words for one."""
+    if inputs[-1] != "a state":
+        return inputs
+    rows = layer.num_layers * (2 if layer.bidirectional else 1)
+    sizes = [layer.proj_size or layer.hidden_size, layer.hidden_size][: len(layer.state_names)]
+    states = [mg.randn(rows, 4, size, requires_grad=True) for size in sizes]
+    return [inputs[0], tuple(states) if len(states) > 1 else states[0]]
 
 
 class WithLoss(nn.Module):
@@ -92,13 +155,17 @@ class Several(nn.Module):
 
 def sum_of(result):
     """A loss of everything a layer returned."""
+    if isinstance(result, PackedSequence):
+        result = result.data
+    if result.__class__ is mg.Tensor and result.dtype == mg.int8:  # the masks in a state
+        return 0.0
     if isinstance(result, (tuple, list)):
         return sum((sum_of(each) for each in result[1:]), sum_of(result[0]))
     return (result * result).sum()
 
 
 def test_every_layer_is_tried():
-    built = " ".join(LAYERS)
+    built = set(" ".join(LAYERS).replace(",", "").split())
     classes = [name for name in dir(nn) if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)]
     assert [name for name in classes if name not in built and name not in UNSEEN] == []
 
@@ -106,6 +173,7 @@ def test_every_layer_is_tried():
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_step_of_a_layer_waits_for_nothing_and_copies_nothing(name):
     layer, inputs = LAYERS[name]()
+    inputs = given_a_state(layer, inputs)
     sum_of(layer(*inputs)).backward()  # the first dropout asks the device for a stream
     with strict.counting() as counted:
         loss = sum_of(layer(*inputs))
@@ -113,6 +181,34 @@ def test_a_step_of_a_layer_waits_for_nothing_and_copies_nothing(name):
         layer.zero_grad()
     assert counted.waits == [] and counted.copies == []
     assert np.isfinite(loss.item()) and all(each.device == mg.device("strict:0") for each in layer.parameters())
+
+
+LENGTHS = [5, 4, 2, 2]
+PACKING = {  # what is made before, what is counted, how it waits, how many arrays it copies
+    "numbers as lengths": (lambda x: x, lambda x: pack_padded_sequence(x, LENGTHS), [], 2),  # where real elements stand: steps, rows
+    "lengths on the device": (lambda x: (x, ids(*LENGTHS)), lambda given: pack_padded_sequence(*given), ["get"], 3),  # and the lengths
+    "any order": (lambda x: x, lambda x: pack_padded_sequence(x, [2, 5, 2, 4], enforce_sorted=False), [], 4),  # and the order, both ways
+    "padded again": (lambda x: pack_padded_sequence(x, LENGTHS), lambda packed: pad_packed_sequence(packed)[0], [], 2),
+    "padded again, any order": (
+        lambda x: pack_padded_sequence(x, [2, 5, 2, 4], enforce_sorted=False), lambda packed: pad_packed_sequence(packed)[0], ["get"], 3,
+    ),  # the order comes to the host, for the lengths there
+    "cut": (lambda x: x, lambda x: unpad_sequence(x, LENGTHS), [], 2),
+    "last outputs": (lambda x: x, lambda x: nn.last_outputs(x, LENGTHS), [], 2),
+    "a loss with lengths": (lambda x: x, lambda x: nn.masked_cross_entropy(x, mg.zeros(5, 4).long(), LENGTHS), [], 1),
+    "a loss with a mask": (
+        lambda x: (x, mg.zeros(5, 4).long(), None, nn.sequence_mask(ids(*LENGTHS), 5).t()),
+        lambda given: nn.masked_cross_entropy(*given), [], 0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PACKING)
+def test_packing_copies_lengths_and_places_and_nothing_else(name):
+    prepare, call, waits, copies = PACKING[name]
+    given = prepare(mg.randn(*X, requires_grad=True))
+    with strict.counting() as counted:
+        sum_of(call(given)).backward()
+    assert counted.waits == waits and len(counted.copies) == copies, counted.copies
 
 
 OPTIMISERS = {

@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad
 from minigrad import autograd
@@ -28,7 +29,7 @@ def once_of(lib):
 
 def agree(build):
     """`build(lib)` gives a list of tensors, arrays, numbers or texts, the same for both libraries."""
-    results = [[np.asarray(each.detach().numpy() if hasattr(each, "detach") else each) for each in build(lib)] for lib in both()]
+    results = [[np.asarray(host(each) if hasattr(each, "detach") else each) for each in build(lib)] for lib in both()]
     for one in results[1:]:
         assert len(one) == len(results[0])
         for mine, other in zip(results[0], one, strict=True):

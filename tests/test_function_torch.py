@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad
 
@@ -92,13 +93,13 @@ def run(lib, seed):
                 tensors.append(_made(kind, Mul, Exp, a, b))
         loss = sum((each * each * (index + 1)).sum() for index, each in enumerate(tensors[-4:]))
         wanted = [each for each in leaves if each.requires_grad]
-        values = [each.detach().numpy().copy() for each in tensors]
+        values = [host(each).copy() for each in tensors]
         first = lib.autograd.grad(loss, wanted, create_graph=True, allow_unused=True)
         slopes = [(each * each).sum() for each in first if each is not None and each.requires_grad]
         second = lib.autograd.grad(sum(slopes), wanted, allow_unused=True) if slopes else ()
     except RuntimeError as problem:
         return "refused", str(problem)
-    return "done", values + [np.zeros(size) if each is None else each.detach().numpy() for each in (*first, *second)]
+    return "done", values + [np.zeros(size) if each is None else host(each) for each in (*first, *second)]
 
 
 def _made(kind, Mul, Exp, a, b):

@@ -13,13 +13,14 @@ import random
 
 import numpy as np
 import pytest
+from compare import host, several
 
 import minigrad
 
 torch = pytest.importorskip("torch")
 
 UNJUDGED = "PyTorch refused, its copies disagree, and parts are not recorded, so that slopes say nothing"
-PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS", "1500"))
+PROGRAMS = int(os.environ.get("MINIGRAD_PROGRAMS") or several(1500))
 SEED = int(os.environ.get("MINIGRAD_SEED", "0"))
 
 
@@ -124,7 +125,7 @@ def run(lib, seed, shift=None):
                     tensors.append(_compute(tensors[a], what[0], tensors[what[1]]))
         except RuntimeError as problem:
             return "refused", f"step {place}", str(problem)
-    values = [each.detach().numpy().copy() for each in tensors]
+    values = [host(each).copy() for each in tensors]
     try:
         loss = sum((tensors[each] * lib.tensor(weights[each][: values[each].size].reshape(values[each].shape))).sum() for each in used)
         if shift is not None:
@@ -134,7 +135,7 @@ def run(lib, seed, shift=None):
         loss.backward()
     except RuntimeError as problem:
         return "refused", "backward", str(problem)
-    return "done", values, [None if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
+    return "done", values, [None if leaf.grad is None else host(leaf.grad) for leaf in leaves]
 
 
 def second_opinions(seed):

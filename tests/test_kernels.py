@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from compare import host, on_device, share_memory
 
+from minigrad import backend
 from minigrad_nn.kernels import Steps, gru, lstm, rnn
-from minigrad_nn.kernels import steps as layout
 
 CONFIGURATIONS = 504
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2}
@@ -27,7 +28,8 @@ class Case(NamedTuple):
     dtype: str
 
     def get(self, name: str) -> Any:
-        return self.inputs.get(name)
+        """An input, for a kernel."""
+        return on_device(self.inputs[name]) if name in self.inputs else None
 
 
 def sizes_of_steps(rng: np.random.Generator) -> list[int]:
@@ -112,7 +114,7 @@ def run_forward(c: Case, keep: bool = True) -> tuple[dict[str, Any], Any]:
 
 
 def run_backward(c: Case, results: dict[str, Any], saved: Any, wanted: Any) -> dict[str, Any]:
-    d = c.given.get
+    d = lambda name: on_device(c.given[name]) if name in c.given else None
     weights = tuple(c.get(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     common = (saved, c.get("x"), results["y"], c.get("h_0"))
     if c.kind == "lstm":
@@ -121,9 +123,14 @@ def run_backward(c: Case, results: dict[str, Any], saved: Any, wanted: Any) -> d
 
 
 def close(c: Case, got: Any, want: Any, what: str) -> None:
+    got, want = host(got), want if isinstance(want, np.ndarray) else host(want)
     assert got.dtype == c.dtype and got.shape == np.shape(want), (c.seed, what, got.dtype, got.shape, np.shape(want))
     error = np.abs(got - want).max() / max(1, np.abs(want).max()) if got.size else 0
     assert error < TOLERANCE[c.dtype], f"{what} is off by {error:.1e}; repeat with case({c.seed}): {c}"
+
+
+def same(one: Any, other: Any) -> bool:
+    return np.array_equal(host(one), host(other))
 
 
 def directional(c: Case, name: str, direction: Any) -> float:
@@ -146,7 +153,7 @@ def test_against_a_slow_loop(block: int) -> None:
         want = slow(c, c.inputs)
         for name, value in results.items():
             close(c, value, want[name], name)
-        found = run_backward(c, results, saved, set(c.inputs))
+        found = {name: host(value) for name, value in run_backward(c, results, saved, set(c.inputs)).items()}
         assert found.keys() == c.inputs.keys()
         rng = np.random.default_rng(seed)
         for name in c.inputs:
@@ -164,14 +171,14 @@ def test_against_a_slow_loop(block: int) -> None:
 def of_torch(c: Case, torch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Results and gradients of a case in PyTorch. Reverse runs as the second half of a bidirectional layer."""
     arrays = {name: torch.tensor(value, requires_grad=True) for name, value in c.inputs.items()}
-    H = c.get("w_hh").shape[0] // {"lstm": 4, "gru": 3}.get(c.kind, 1)
-    entering, R, D, dtype = c.get("x").shape[1], c.get("w_hh").shape[1], 1 + c.steps.reverse, arrays["x"].dtype
+    H = c.inputs["w_hh"].shape[0] // {"lstm": 4, "gru": 3}.get(c.kind, 1)
+    entering, R, D, dtype = c.inputs["x"].shape[1], c.inputs["w_hh"].shape[1], 1 + c.steps.reverse, arrays["x"].dtype
     extra = {"proj_size": R} if "w_hr" in arrays else {"nonlinearity": c.kind} if c.kind in ("tanh", "relu") else {}
     make = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}.get(c.kind, torch.nn.RNN)
     layer = make(entering, H, bidirectional=c.steps.reverse, dtype=dtype, **extra)
     names = {"w_ih": "weight_ih", "w_hh": "weight_hh", "b_ih": "bias_ih", "b_hh": "bias_hh", "w_hr": "weight_hr"}
     suffix = "_l0_reverse" if c.steps.reverse else "_l0"
-    replaced = {f"{full}{suffix}": arrays.get(short, torch.zeros(len(c.get("w_ih")), dtype=dtype)) for short, full in names.items()}
+    replaced = {f"{full}{suffix}": arrays.get(short, torch.zeros(len(c.inputs["w_ih"]), dtype=dtype)) for short, full in names.items()}
     replaced = {name: value for name, value in replaced.items() if hasattr(layer, name)}
     full = lambda name, size: torch.stack([arrays.get(name, torch.zeros(c.steps.B, size, dtype=dtype))] * D)
     packed = torch.nn.utils.rnn.PackedSequence(arrays["x"], torch.tensor(c.steps.sizes))
@@ -197,9 +204,9 @@ def test_against_pytorch() -> None:
         results, saved = run_forward(c)
         want, gradients = of_torch(c, torch)
         for name, value in want.items():
-            close(c, results[name], value.detach().numpy(), name)
+            close(c, results[name], host(value), name)
         for name, value in run_backward(c, results, saved, set(c.inputs)).items():
-            close(c, value, gradients[name].numpy(), f"d{name}")
+            close(c, value, host(gradients[name]), f"d{name}")
         compared += 1
     assert compared > 120
 
@@ -213,14 +220,14 @@ def test_only_what_is_wanted_comes_back_and_it_is_the_same(seed: int) -> None:
     results, saved = run_forward(c)
     everything = run_backward(c, results, saved, set(c.inputs))
     for name, value in run_backward(c, results, saved, set(c.inputs)).items():
-        assert np.array_equal(value, everything[name])  # the same saved, used twice
+        assert same(value, everything[name])  # the same saved, used twice
     rng = np.random.default_rng(seed)
     some = {name for name in c.inputs if rng.random() < 0.4}
     found = run_backward(c, results, saved, some)
     assert found.keys() == some
-    assert all(np.array_equal(value, everything[name]) for name, value in found.items())
+    assert all(same(value, everything[name]) for name, value in found.items())
     pairs = [(a, b) for a in everything for b in everything if a < b]
-    assert not any(np.shares_memory(everything[a], everything[b]) for a, b in pairs)
+    assert not any(share_memory(everything[a], everything[b]) for a, b in pairs)
 
 
 @pytest.mark.parametrize("seed", range(7))
@@ -228,7 +235,7 @@ def test_without_keeping_the_values_are_the_same(seed: int) -> None:
     c = case(seed)
     kept, nothing = run_forward(c)[0], run_forward(c, keep=False)
     assert nothing[1] is None
-    assert all(np.array_equal(value, kept[name]) for name, value in nothing[0].items())
+    assert all(same(value, kept[name]) for name, value in nothing[0].items())
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh", "relu", "sigmoid"])
@@ -239,8 +246,9 @@ def test_runs_and_panels_of_any_length(kind: str, limits: tuple[int, int], monke
         results, saved = run_forward(c)
         gradients = run_backward(c, results, saved, set(c.inputs))
         with monkeypatch.context() as patch:
-            patch.setattr(layout, "RUN_ELEMENTS", limits[0])
-            patch.setattr(layout, "PANEL_ROWS", limits[1])
+            there = backend.on(backend.current_device())
+            patch.setattr(there, "run_elements", limits[0])
+            patch.setattr(there, "panel_rows", limits[1])
             again, saved = run_forward(c)
             gradients_again = run_backward(c, again, saved, set(c.inputs))
         for name, value in (results | gradients).items():
@@ -261,14 +269,14 @@ def test_half_precision_stays_half(kind: str) -> None:
 def test_gates_are_those_of_the_equations() -> None:
     c = next(c for c in map(case, range(5000, 6000)) if c.kind == "lstm" and c.steps.T == 1 and c.steps.B > 1)
     results, saved = run_forward(c)
-    gates = saved.gates()
+    gates = {name: host(value) for name, value in saved.gates().items()}
     cells = gates["f"] * c.inputs.get("c_0", 0) + gates["i"] * gates["g"]
     close(c, cells, results["c_n"], "c from the gates")
     if "w_hr" not in c.inputs:
         close(c, gates["o"] * np.tanh(cells), results["h_n"], "h from the gates")
     c = next(c for c in map(case, range(5000, 6000)) if c.kind == "gru" and c.steps.T == 1 and c.steps.B > 1)
     results, saved = run_forward(c)
-    gates = saved.gates()
+    gates = {name: host(value) for name, value in saved.gates().items()}
     close(c, (1 - gates["z"]) * gates["n"] + gates["z"] * c.inputs.get("h_0", 0), results["h_n"], "h from the gates")
     assert list(gates) == ["r", "z", "n"]
 
@@ -278,10 +286,13 @@ def test_two_threads_do_not_disturb_each_other() -> None:
     alone = [run_backward(c, *run_forward(c), set(c.inputs)) for c in cases]
     wrong: list[int] = []
 
+    where = backend.current_device()
+
     def work(order: list[int]) -> None:
+        backend.set_default_device(where)
         for k in order * 5:
             found = run_backward(cases[k], *run_forward(cases[k]), set(cases[k].inputs))
-            if not all(np.array_equal(value, alone[k][name]) for name, value in found.items()):
+            if not all(same(value, alone[k][name]) for name, value in found.items()):
                 wrong.append(k)
 
     threads = [threading.Thread(target=work, args=(order,)) for order in (list(range(14)), list(range(13, -1, -1)))]

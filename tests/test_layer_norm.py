@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -39,7 +40,7 @@ def derivatives(lib, normalize, arrays, order):
         grads = lib.autograd.grad(value, leaves, create_graph=True, allow_unused=True, materialize_grads=True)
         found += grads
         value = sum([((k + 2) * each * each).sum() for k, each in enumerate(grads)])
-    return [each.detach().numpy() for each in found]
+    return [host(each) for each in found]
 
 
 def composed(lib, n, eps):
@@ -88,12 +89,12 @@ def test_values_and_derivatives_along_a_random_direction(shape, sizes, affine):
     dy, far = rng.standard_normal(shape), 1e-6
     given = [None if each is None else mg.tensor(each, requires_grad=True) for each in arrays]
     y = F.layer_norm(given[0], sizes, *given[1:], eps)
-    assert np.allclose(y.detach().numpy(), layer_norm(arrays[0], len(sizes), *arrays[1:], eps))
+    assert np.allclose(host(y), layer_norm(arrays[0], len(sizes), *arrays[1:], eps))
     y.backward(mg.tensor(dy))
     away = [None if each is None else rng.standard_normal(each.shape) for each in arrays]
     moved = [[None if each is None else each + sign * far * step for each, step in zip(arrays, away, strict=True)] for sign in (1, -1)]
     ahead, behind = ((layer_norm(x, len(sizes), w, b, eps) * dy).sum() for x, w, b in moved)
-    expected = sum((each.grad.numpy() * step).sum() for each, step in zip(given, away, strict=True) if each is not None)
+    expected = sum((host(each.grad) * step).sum() for each, step in zip(given, away, strict=True) if each is not None)
     assert np.isclose((ahead - behind) / (2 * far), expected, rtol=1e-6, atol=1e-7)
 
 
@@ -145,9 +146,9 @@ def test_the_module_is_pytorchs(sizes, options):
     torch = pytest.importorskip("torch")
     theirs, ours = torch.nn.LayerNorm(sizes, **options).double(), nn.LayerNorm(sizes, **options).double()
     assert repr(ours) == repr(theirs) and list(ours.state_dict()) == list(theirs.state_dict())
-    assert all(np.array_equal(value.numpy(), theirs.state_dict()[name].numpy()) for name, value in ours.state_dict().items())
+    assert all(np.array_equal(host(value), host(theirs.state_dict()[name])) for name, value in ours.state_dict().items())
     for each in theirs.parameters():
         torch.nn.init.normal_(each)
     ours.load_state_dict(theirs.state_dict())
     x = np.random.default_rng(3).standard_normal((4, 2, 3))
-    assert np.allclose(ours(mg.tensor(x)).detach().numpy(), theirs(torch.tensor(x)).detach().numpy())
+    assert np.allclose(host(ours(mg.tensor(x))), host(theirs(torch.tensor(x))))

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from compare import host, several
 
 import minigrad as mg
 from minigrad_nn.utils import rnn
@@ -38,7 +39,7 @@ def forms_of(lengths, rng):
 def test_round_trips_agree_with_pytorch_to_second_order():
     torch = pytest.importorskip("torch")
     theirs_of = torch.nn.utils.rnn
-    for case, array, lengths, batch_first, ordered, rng in cases(1000):
+    for case, array, lengths, batch_first, ordered, rng in cases(several(1000)):
         weight = rng.standard_normal((*array.shape[: 1 - batch_first], int(lengths.sum()), *array.shape[2:])[-(array.ndim - 1) :])
         total = None if rng.random() < 0.5 else int(lengths.max() + rng.integers(0, 3))
         value, results = float(rng.integers(-2, 3)), []
@@ -49,7 +50,7 @@ def test_round_trips_agree_with_pytorch_to_second_order():
             padded, found = room.pad_packed_sequence(packed._replace(data=packed.data**3 * w), batch_first, value, total)
             (dx,) = lib.autograd.grad((padded**2).sum(), x, create_graph=True)
             (dx**2).sum().backward()
-            results.append([each.detach().numpy() for each in (packed.batch_sizes, padded, found, dx, x.grad, w.grad)])
+            results.append([host(each) for each in (packed.batch_sizes, padded, found, dx, x.grad, w.grad)])
             assert (packed.sorted_indices is None) == ordered
         for theirs, ours in zip(*results, strict=True):
             assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, case
@@ -58,7 +59,7 @@ def test_round_trips_agree_with_pytorch_to_second_order():
 
 def test_lists_of_sequences_agree_with_pytorch_to_second_order():
     torch = pytest.importorskip("torch")
-    for case, array, lengths, batch_first, _, rng in cases(400, SEED + 1):
+    for case, array, lengths, batch_first, _, rng in cases(several(400), SEED + 1):
         side, value = ("left", "right")[rng.integers(2)], float(rng.integers(-2, 3))
         first = array if batch_first else array.swapaxes(0, 1)
         arrays, results = [row[:length] for row, length in zip(first, lengths, strict=True)], []
@@ -72,7 +73,7 @@ def test_lists_of_sequences_agree_with_pytorch_to_second_order():
             loss = (padded**3).sum() + sum((each**2).sum() for each in back[::2]) + sum((each**2).sum() for each in cut[1:])
             gradients = lib.autograd.grad(loss, leaves, create_graph=True)
             sum((each**2).sum() for each in gradients).backward()
-            results.append([each.detach().numpy() for each in (padded, *back, *cut, *gradients, *[leaf.grad for leaf in leaves])])
+            results.append([host(each) for each in (padded, *back, *cut, *gradients, *[leaf.grad for leaf in leaves])])
         for theirs, ours in zip(*results, strict=True):
             assert ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-10, atol=1e-10), case
 
@@ -85,13 +86,13 @@ def test_packed_elements_stand_where_the_definition_says():
         order = packed.sorted_indices.tolist() if packed.sorted_indices is not None else range(len(lengths))
         assert sorted(lengths[list(order)].tolist(), reverse=True) == lengths[list(order)].tolist(), case
         wanted = [rows[row, step] for step in range(lengths.max()) for row in order if step < lengths[row]]
-        assert np.array_equal(packed.data.numpy(), np.stack(wanted)), case
+        assert np.array_equal(host(packed.data), np.stack(wanted)), case
         assert packed.batch_sizes.tolist() == [int((lengths > step).sum()) for step in range(lengths.max())], case
         assert packed.batch_sizes.dtype is mg.int64
         padded, found = rnn.pad_packed_sequence(packed, batch_first, padding_value=7.0)
         assert found.tolist() == lengths.tolist() and found.dtype is mg.int64, case
         real = np.arange(lengths.max()) < lengths[:, None]
-        result = padded.numpy() if batch_first else padded.numpy().swapaxes(0, 1)
+        result = host(padded) if batch_first else host(padded).swapaxes(0, 1)
         assert np.array_equal(result[real], rows[:, : lengths.max()][real]) and (result[~real] == 7).all(), case
 
 
@@ -106,11 +107,11 @@ def test_padding_of_nan_changes_nothing():
             x = mg.tensor(filled, requires_grad=True)
             packed = rnn.pack_padded_sequence(x, lengths, batch_first, enforce_sorted=False)
             (dx,) = mg.autograd.grad((packed.data**3).sum(), x, create_graph=True)
-            assert not dx.detach().numpy()[~real].any(), case
+            assert not host(dx)[~real].any(), case
             cut = rnn.unpad_sequence(x, lengths, batch_first)
             ((dx * dx).sum() + sum((each**2).sum() for each in cut)).backward()
-            assert not x.grad.numpy()[~real].any(), case
-            results.append([packed.data.detach().numpy(), dx.detach().numpy(), x.grad.numpy()])
+            assert not host(x.grad)[~real].any(), case
+            results.append([host(packed.data), host(dx), host(x.grad)])
         for clean, dirty in zip(*results, strict=True):
             assert np.array_equal(clean, dirty), case
 
@@ -210,7 +211,7 @@ ERRORS = {
 
 
 def packed(sizes=(2, 1, 1)):
-    return rnn.PackedSequence(mg.tensor([1.0, 2.0, 3.0, 4.0]), mg.tensor(sizes))
+    return rnn.PackedSequence(mg.tensor([1.0, 2.0, 3.0, 4.0]), mg.tensor(sizes, device="cpu"))
 
 
 @pytest.mark.parametrize("case", ERRORS)
@@ -223,7 +224,7 @@ def test_errors(case):
 
 class TestPackedSequence:
     def test_is_a_named_tuple_with_pytorchs_constructor(self):
-        data, sizes, order = mg.tensor([1.0, 2.0, 3.0]), mg.tensor([2, 1]), mg.tensor([1, 0])
+        data, sizes, order = mg.tensor([1.0, 2.0, 3.0]), mg.tensor([2, 1], device="cpu"), mg.tensor([1, 0])
         assert rnn.PackedSequence((data, sizes)) == rnn.PackedSequence(data, sizes, None, None)
         made = rnn.PackedSequence(data, sizes, order)
         assert made._fields == ("data", "batch_sizes", "sorted_indices", "unsorted_indices") and len(made) == 4
@@ -231,6 +232,7 @@ class TestPackedSequence:
         given = rnn.PackedSequence(data, sizes, unsorted_indices=order)
         assert given.sorted_indices is None and rnn.pad_packed_sequence(given)[1].tolist() == [1, 2]
 
+    @pytest.mark.host_only("prints no device")
     def test_prints_as_pytorch_does(self):
         torch = pytest.importorskip("torch")
         for options in ({}, {"enforce_sorted": False}):
@@ -240,7 +242,8 @@ class TestPackedSequence:
 
     def test_changes_of_dtype_and_device(self):
         given = packed()
-        assert given.to(mg.float32) is given is given.float() is given.cpu()
+        assert given.to(mg.float32) is given is given.float() is given.to(given.data.device)
+        assert given.cpu().data.device.type == "cpu" and (given.cpu() is given) == (given.data.device.type == "cpu")
         for name in ("half", "double", "byte", "char", "short", "int", "long"):
             changed = getattr(given, name)()
             assert changed.data.dtype is not given.data.dtype and changed.batch_sizes is given.batch_sizes

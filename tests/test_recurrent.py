@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -42,8 +43,8 @@ def test_lstm_agrees_with_pytorch_in_every_gradient(case):
         parts = [each for bit, each in enumerate((output, h_n, c_n)) if case["subset"] >> bit & 1]
         sum((part**3).sum() for part in parts).backward()
         gradients = [each.grad for each in (*(leaves if case["states"] else leaves[:1]), *lstm.parameters())]
-        values = [each.detach().cpu().numpy() for each in (output, h_n, c_n)]
-        results.append(values + [None if each is None else each.cpu().numpy() for each in gradients])
+        values = [host(each) for each in (output, h_n, c_n)]
+        results.append(values + [None if each is None else host(each) for each in gradients])
     for theirs_, ours_ in zip(*results, strict=True):
         if theirs_ is None or ours_ is None:
             assert (theirs_ is None or not theirs_.any()) and (ours_ is None or not ours_.any())
@@ -63,7 +64,7 @@ def test_third_derivatives_of_a_step_agree_with_pytorch():
         for _ in range(3):
             (dx,) = lib.autograd.grad(y, x, create_graph=True)
             y = dx.sum()
-        results.append([y.item(), *[each.detach().cpu().numpy() for each in lib.autograd.grad(y, [cell.weight_ih, cell.bias_ih])]])
+        results.append([y.item(), *[host(each) for each in lib.autograd.grad(y, [cell.weight_ih, cell.bias_ih])]])
     for theirs_, ours_ in zip(*results, strict=True):
         assert np.allclose(ours_, theirs_, rtol=1e-9, atol=1e-12)
 
@@ -160,7 +161,7 @@ def test_the_same_seed_gives_the_same_training_bit_for_bit():
             adam.zero_grad()
             lstm(mg.randn(6, 2, 3))[0].square().sum().backward()
             adam.step()
-        return np.concatenate([each.detach().cpu().numpy().ravel() for each in lstm.parameters()])
+        return np.concatenate([host(each).ravel() for each in lstm.parameters()])
 
     assert train().tobytes() == train().tobytes()
 
@@ -169,4 +170,4 @@ def test_two_thousand_steps_go_backward():
     lstm = nn.LSTM(1, 2)
     x = mg.ones(2000, 1, 1, requires_grad=True)
     lstm(x)[0][-1].sum().backward()
-    assert np.isfinite(x.grad.cpu().numpy()).all() and x.grad[-1].abs().item() > 0
+    assert np.isfinite(host(x.grad)).all() and x.grad[-1].abs().item() > 0

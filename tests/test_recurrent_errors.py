@@ -157,9 +157,9 @@ def test_packed_input_is_checked_like_any_other(kind):
     with pytest.raises(ValueError, match="dtype"):
         layer(good.double())
     with pytest.raises(RuntimeError, match="batch_sizes"):
-        layer(nn.utils.rnn.PackedSequence(good.data, mg.tensor([2, 2])))
+        layer(nn.utils.rnn.PackedSequence(good.data, mg.tensor([2, 2], device="cpu")))
     with pytest.raises(RuntimeError, match="batch_sizes"):
-        layer(nn.utils.rnn.PackedSequence(good.data, mg.tensor([1, 2, 2, 2, 1])))
+        layer(nn.utils.rnn.PackedSequence(good.data, mg.tensor([1, 2, 2, 2, 1], device="cpu")))
 
 
 @pytest.mark.parametrize("kind", CELLS)

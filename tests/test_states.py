@@ -5,6 +5,7 @@ import copy
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -48,11 +49,11 @@ def test_last_and_top_states_are_those_of_each_layer_and_direction():
     outputs, h_n, c_n = run([4, 1, 2])
     h, c = nn.last_states((h_n, c_n), num_layers=2, bidirectional=True)
     assert h.shape == (2, 2, 3, 3) and c.shape == (2, 2, 3, 3)
-    assert all(np.array_equal(h[k, d].detach().numpy(), h_n[2 * k + d].detach().numpy()) for k in range(2) for d in range(2))
+    assert all(np.array_equal(host(h[k, d]), host(h_n[2 * k + d])) for k in range(2) for d in range(2))
     top = nn.top_state(h_n, bidirectional=True)
     for row, output in enumerate(outputs):
-        wanted = np.concatenate([output[-1, :3].detach().numpy(), output[0, 3:].detach().numpy()])
-        assert np.array_equal(top[row].detach().numpy(), wanted)
+        wanted = np.concatenate([host(output[-1, :3]), host(output[0, 3:])])
+        assert np.array_equal(host(top[row]), wanted)
     assert [each.shape for each in nn.top_state([h_n, c_n])] == [(3, 3), (3, 3)]
     assert nn.last_states(mg.zeros(1, 3)).shape == (1, 1, 3)
     assert nn.top_state(mg.zeros(4, 3), bidirectional=True).shape == (6,)
@@ -80,17 +81,17 @@ def test_last_outputs(batch_first, trailing):
         array[row, length:] = np.nan
     x = mg.tensor(array if batch_first else array.swapaxes(0, 1), requires_grad=True)
     last = nn.last_outputs(x, mg.tensor(lengths), batch_first)
-    assert np.array_equal(last.detach().numpy(), np.stack([array[row, length - 1] for row, length in enumerate(lengths)]))
+    assert np.array_equal(host(last), np.stack([array[row, length - 1] for row, length in enumerate(lengths)]))
     (dx,) = mg.autograd.grad((last**3).sum(), x, create_graph=True)
     (dx**2).sum().backward()
-    found, second = (each.detach().numpy() if batch_first else each.detach().numpy().swapaxes(0, 1) for each in (dx, x.grad))
+    found, second = (host(each) if batch_first else host(each).swapaxes(0, 1) for each in (dx, x.grad))
     for row, length in enumerate(lengths):
         assert np.allclose(found[row, length - 1], 3 * array[row, length - 1] ** 2)
         found[row, length - 1] = 0
         second[row, length - 1] = 0
     assert not found.any() and not second.any()
     packed = rnn.pack_padded_sequence(x, lengths, batch_first, enforce_sorted=False)
-    assert np.array_equal(nn.last_outputs(packed, batch_first=batch_first).detach().numpy(), last.detach().numpy())
+    assert np.array_equal(host(nn.last_outputs(packed, batch_first=batch_first)), host(last))
 
 
 @pytest.mark.parametrize("lengths", [[1], [0, 1], [1, 4], [[1, 2]]])
@@ -129,11 +130,11 @@ def test_a_bridge_between_any_two_sizes(encoder, decoder):
         assert [each.shape for each in made] == [(decoder.rows, *batch, width) for width in decoder.widths]
         for name, mine, theirs in zip("hc", (given[0], given[-1]), made, strict=False):
             linear = getattr(bridge, name)
-            flat = mine.detach().numpy().reshape(encoder.rows, -1, mine.shape[-1]).swapaxes(0, 1)
+            flat = host(mine).reshape(encoder.rows, -1, mine.shape[-1]).swapaxes(0, 1)
             flat = flat.reshape(flat.shape[0], encoder.rows * mine.shape[-1])
-            rows = flat @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
+            rows = flat @ host(linear.weight).T + host(linear.bias)
             rows = rows.reshape(-1, decoder.rows, theirs.shape[-1]).swapaxes(0, 1)
-            assert np.allclose(rows.reshape(theirs.shape), theirs.detach().numpy(), rtol=1e-12, atol=1e-14)
+            assert np.allclose(rows.reshape(theirs.shape), host(theirs), rtol=1e-12, atol=1e-14)
         sum((each**2).sum() for each in made).backward()
         used = given if decoder.cell or not encoder.cell else given[:1]
         assert all(each.grad is not None for each in used)
@@ -143,7 +144,7 @@ def test_a_bridge_from_an_encoder_to_a_decoder():
     encoder, decoder = nn.LSTM(3, 4, bidirectional=True), nn.LSTM(2, 6, num_layers=2, proj_size=5)
     bridge = nn.StateBridge(encoder, decoder, tanh=True)
     state = bridge(encoder(mg.randn(5, 3, 3))[1])
-    assert abs(state[0].detach().numpy()).max() < 1
+    assert abs(host(state[0])).max() < 1
     decoder(mg.randn(4, 3, 2), state)[0].sum().backward()
     assert encoder.weight_ih_l0.grad is not None and bridge.c.weight.grad is not None
     assert set(bridge.state_dict()) == {"h.weight", "h.bias", "c.weight", "c.bias"}
@@ -178,9 +179,9 @@ def test_an_initial_state_is_learnt():
     lstm = nn.LSTM(2, 4, num_layers=2, bidirectional=True, proj_size=3)
     start = nn.InitialState.of(lstm)
     h_0, c_0 = start(5)
-    assert h_0.shape == (4, 5, 3) and c_0.shape == (4, 5, 4) and not h_0.detach().numpy().any()
+    assert h_0.shape == (4, 5, 3) and c_0.shape == (4, 5, 4) and not host(h_0).any()
     lstm(mg.randn(3, 5, 2), (h_0, c_0))[0].sum().backward()
-    assert start.h.grad.shape == (4, 1, 3) and start.c.grad.numpy().any()
+    assert start.h.grad.shape == (4, 1, 3) and host(start.c.grad).any()
     h, c = start(None)
     assert h.shape == (4, 3) and c.shape == (4, 4)
     lstm(mg.randn(3, 2), (h, c))

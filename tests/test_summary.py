@@ -125,3 +125,45 @@ def test_after_an_error_nothing_is_left_behind():
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
     with pytest.raises(TypeError, match="Module"):
         nn.summary(mg.tanh, mg.zeros(2))
+
+
+# ------------------------------------------------------------------------------------------------ what kernels keep
+
+
+@pytest.mark.parametrize(
+    ("layer", "each_row"),
+    [
+        (nn.LSTM(20, 16), 5 * 16 + 16 + 20), (nn.LSTM(20, 16, proj_size=4), 5 * 16 + 4 + 20), (nn.RNN(20, 16), 16 + 16 + 20),
+        (nn.GRU(20, 16), 5 * 16 + 16 + 20), (nn.GRU(20, 16, reset_after=False), 5 * 16 + 16 + 20),
+        (nn.LSTM(20, 16, bidirectional=True), 2 * (5 * 16 + 16) + 20),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("size", [3, 1])
+def test_a_fused_layer_keeps_what_its_kernel_says(layer, each_row, size):
+    """For each row what `Saved` names, y and x; and once the weights."""
+    layer = layer.to(mg.get_default_device())
+    x = mg.randn(50, size, 20)
+    weights = sum(each.numel() for each in layer.parameters())
+    assert held(layer, x) == nn.summary(layer, x).kept == 4 * (50 * size * each_row + weights)
+
+
+def test_after_the_way_back_nothing_is_kept():
+    with mg.trace() as seen:
+        output, _ = nn.LSTM(3, 4, num_layers=2)(mg.randn(5, 2, 3))
+        output.sum().backward()
+    assert seen.held == 0 and seen.peak > 0
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_what_a_checkpointed_layer_keeps_grows_with_the_root_of_its_length(kind):
+    """Beyond input, output and weights: a tenth of what the plain one keeps at most, and twice as much in four times the steps."""
+    H, kept = 4, {}
+    for T in (2_500, 10_000):
+        x = mg.randn(T, 1, 2)
+        for thrifty in (False, True):
+            layer = getattr(nn, kind)(2, H, checkpoint=thrifty)
+            both = x.numel() + T * H + sum(each.numel() for each in layer.parameters())
+            kept[T, thrifty] = held(layer, x) - 4 * both
+    assert kept[10_000, True] <= kept[10_000, False] / 10
+    assert kept[10_000, True] <= 2.2 * kept[2_500, True]

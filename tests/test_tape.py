@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
-from compare import share_memory, writeable
+from compare import host, share_memory, writeable
 
 import minigrad
 import minigrad_nn as nn
@@ -45,8 +45,8 @@ def test_third_derivative_of_tanh():
     derivatives = []
     for _ in range(3):
         (y,) = autograd.grad(y.sum(), x, create_graph=True)
-        derivatives.append(y.detach().cpu().numpy())
-    t = np.tanh(x.detach().cpu().numpy())
+        derivatives.append(host(y))
+    t = np.tanh(host(x))
     s = 1 - t * t
     np.testing.assert_allclose(derivatives, [s, -2 * t * s, s * (6 * t * t - 2)])
 
@@ -255,7 +255,7 @@ def train(seed, steps=60):
             for parameter in (W, b):
                 parameter -= 0.1 * parameter.grad
                 parameter.grad = None
-    return W.detach().cpu().numpy().copy()
+    return host(W).copy()
 
 
 def test_two_threads_train_as_each_would_alone():
@@ -475,12 +475,12 @@ def test_products_that_waited_for_each_other_add_up_to_the_same_gradient(steps, 
         loss = loss + (nn.functional.linear(minigrad.tensor(x[t]), W) * minigrad.tensor(weights[t])).sum()
     loss = loss + W[1].sum() + (W * 3).sum()
     loss.backward()
-    expected = 2 * W.detach().cpu().numpy() + np.einsum("tno,tni->oi", weights, x) + 3
+    expected = 2 * host(W) + np.einsum("tno,tni->oi", weights, x) + 3
     expected[1] += 1
-    assert np.allclose(W.grad.cpu().numpy(), expected)
+    assert np.allclose(host(W.grad), expected)
     W.grad[0] = 0  # private: what the next backward adds starts from here
     (W * 1).sum().backward()
-    assert np.allclose(W.grad.cpu().numpy()[0], 1)
+    assert np.allclose(host(W.grad)[0], 1)
 
 
 def _three_uses(x, W):

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad
 import minigrad_nn as nn
@@ -56,7 +57,7 @@ def train(seed, steps=12):
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-    return b"".join(each.detach().numpy().tobytes() for each in parameters)
+    return b"".join(host(each).tobytes() for each in parameters)
 
 
 def test_two_trainings_at_once_are_bit_for_bit_what_each_is_alone():
@@ -119,14 +120,14 @@ def test_walks_through_a_shared_part_of_a_graph():
     x = minigrad.randn(3, 4, dtype=minigrad.float64)
     h = nn.functional.linear(nn.functional.linear(x, W).tanh(), W)
     h[0].sum().backward(retain_graph=True)
-    expected, W.grad = W.grad.numpy() * 40, None
+    expected, W.grad = host(W.grad) * 40, None
 
     def back():
         for _ in range(20):
             h[0].sum().backward(retain_graph=True)
 
     together(back, back)
-    np.testing.assert_allclose(W.grad.numpy(), expected)
+    np.testing.assert_allclose(host(W.grad), expected)
 
 
 def test_a_function_walked_by_two_threads():
@@ -190,7 +191,7 @@ def test_one_layer_called_twice_and_several_losses():
                 each.uniform_(-0.5, 0.5, generator=generator)
         x, z = minigrad.randn(4, 1, 2, generator=generator), minigrad.randn(5, 1, 2, generator=generator)
         how(model(x)[0].sum(), (model(z)[0] ** 2).sum())
-        return [each.grad.numpy() for each in model.parameters()]
+        return [host(each.grad) for each in model.parameters()]
 
     together_ = gradients(lambda one, other: (one + other).backward())
     apart = gradients(lambda one, other: (one.backward(), other.backward()))
@@ -207,6 +208,6 @@ def test_retaining_the_graph_of_a_layer():
     first = [each.grad.clone() for each in model.parameters()]
     loss.backward()
     for one, each in zip(first, model.parameters(), strict=True):
-        np.testing.assert_allclose(each.grad.numpy(), 2 * one.numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(host(each.grad), 2 * host(one), rtol=1e-5, atol=1e-6)
     with pytest.raises(RuntimeError, match="retain_graph"):
         loss.backward()

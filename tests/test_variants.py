@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -74,7 +75,7 @@ def test_values_and_derivatives_against_numpy(kind, bias, reverse, lengths, give
     count = len(cell.state_names)
     x, states = rng.standard_normal((5, 4, 3)), [rng.standard_normal((4, 4)) * given for _ in range(count)]
     weigh = [rng.standard_normal((5, 4, 4)), *(rng.standard_normal((4, 4)) for _ in range(count))]
-    start = {name: value.numpy().copy() for name, value in cell.state_dict().items()}
+    start = {name: host(value).copy() for name, value in cell.state_dict().items()}
 
     def loss(parameters, x, states):
         """In NumPy, each sequence alone."""
@@ -98,9 +99,9 @@ def test_values_and_derivatives_against_numpy(kind, bias, reverse, lengths, give
         loss({name: each + s * directions[name] for name, each in start.items()}, x + s * along_x,
              [each + s * step for each, step in zip(states, along_states, strict=True)]) for s in (far, -far)
     ]  # fmt: skip
-    expected = sum((each.grad.numpy() * directions[name]).sum() for name, each in cell.named_parameters())
+    expected = sum((host(each.grad) * directions[name]).sum() for name, each in cell.named_parameters())
     along = zip(inputs, [along_x, *along_states], strict=True)
-    expected += sum((each.grad.numpy() * step).sum() for each, step in along if each.grad is not None)
+    expected += sum((host(each.grad) * step).sum() for each, step in along if each.grad is not None)
     assert np.isclose((moved[0] - moved[1]) / (2 * far), expected, rtol=1e-5)
 
 
@@ -114,7 +115,7 @@ def test_second_derivatives_of_a_step(kind):
         last = cell(leaf)
         value = sum((each * each).sum() for each in (last if isinstance(last, tuple) else (last,)))
         (dx,) = mg.autograd.grad(value, leaf, create_graph=twice)
-        return mg.autograd.grad((dx * dx).sum(), leaf)[0].numpy() if twice else dx.numpy()
+        return host(mg.autograd.grad((dx * dx).sum(), leaf)[0]) if twice else host(dx)
 
     sums = [(slope(x + s * direction) ** 2).sum() for s in (far, -far)]
     assert np.isclose((sums[0] - sums[1]) / (2 * far), (slope(x, True) * direction).sum(), rtol=1e-5)

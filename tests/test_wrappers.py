@@ -4,9 +4,11 @@ import copy
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
+from minigrad.random import stream_on
 from minigrad_nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 sigmoid = lambda v: 1 / (1 + np.exp(-v))
@@ -38,7 +40,7 @@ WAYS.remove((True, True, "bare"))
 def test_dropout_against_numpy_and_its_derivative(reverse, packed, given):
     rng, far = np.random.default_rng(3), 1e-6
     wrapped = nn.VariationalDropout(nn.LSTMCell(3, 4).double(), input=0.4, state=0.5, output=0.3)
-    start = {name: value.numpy().copy() for name, value in wrapped.cell.state_dict().items()}
+    start = {name: host(value).copy() for name, value in wrapped.cell.state_dict().items()}
     x, h, c = (rng.standard_normal(shape) for shape in ((5, 5, 3), (5, 4), (5, 4)))
     h, c = (h, c) if given else (h * 0, c * 0)
     leaves = [mg.tensor(each, requires_grad=True) for each in (x, h, c)]
@@ -47,7 +49,7 @@ def test_dropout_against_numpy_and_its_derivative(reverse, packed, given):
     output = pad_packed_sequence(output)[0] if packed else output
     _, *own, m_x, m_h, m_y = last
     assert all(one is other for one, other in zip(own, wrapped.bare(last), strict=True))
-    masks = [np.where(each.numpy() > 0, 1 / (1 - p), 0) for each, p in ((m_x, 0.4), (m_h, 0.5), (m_y, 0.3))]
+    masks = [np.where(host(each) > 0, 1 / (1 - p), 0) for each, p in ((m_x, 0.4), (m_h, 0.5), (m_y, 0.3))]
     assert all(0 < (each == 0).mean() < 1 and len(np.unique(each, axis=0)) > 1 for each in masks)
     weigh = [rng.standard_normal(each.shape) for each in (output, *own)]
 
@@ -70,8 +72,8 @@ def test_dropout_against_numpy_and_its_derivative(reverse, packed, given):
         loss({name: each + s * by_name[name] for name, each in start.items()}, *(a + s * b for a, b in zip((x, h, c), steps, strict=True)))
         for s in (far, -far)
     ]
-    expected = sum((each.grad.numpy() * by_name[name]).sum() for name, each in wrapped.cell.named_parameters())
-    expected += sum((each.grad.numpy() * step).sum() for each, step in zip(leaves, steps, strict=True) if each.grad is not None)
+    expected = sum((host(each.grad) * by_name[name]).sum() for name, each in wrapped.cell.named_parameters())
+    expected += sum((host(each.grad) * step).sum() for each, step in zip(leaves, steps, strict=True) if each.grad is not None)
     assert np.isclose((moved[0] - moved[1]) / (2 * far), expected, rtol=1e-6)
 
 
@@ -82,8 +84,8 @@ def test_a_row_keeps_its_mask_while_the_batch_shrinks_and_grows(reverse):
     padded, _ = pad_packed_sequence(output, padding_value=float("nan"))
     assert count[:, 0].tolist() == LENGTHS
     for row, length in enumerate(LENGTHS):
-        expected = np.where(m_x[row].numpy() > 0, 2.0, 0.0)
-        assert (padded[:length, row].numpy() == expected).all()
+        expected = np.where(host(m_x[row]) > 0, 2.0, 0.0)
+        assert (host(padded[:length, row]) == expected).all()
 
 
 def test_masks_are_new_for_new_sequences_and_the_same_in_windows_of_one():
@@ -170,11 +172,11 @@ def test_what_is_no_probability_is_refused(p):
 def test_zoneout_against_numpy_and_its_derivative(training, reverse, given):
     rng, far = np.random.default_rng(4), 1e-6
     zoned = nn.Zoneout(nn.LSTMCell(3, 4).double(), p_h=0.3, p_c=0.6).train(training)
-    p = {name: value.numpy().copy() for name, value in zoned.cell.state_dict().items()}
+    p = {name: host(value).copy() for name, value in zoned.cell.state_dict().items()}
     x, h, c = (rng.standard_normal(shape) for shape in ((4, 2, 3), (2, 4), (2, 4)))
     h, c = (h, c) if given else (h * 0, c * 0)
     mg.manual_seed(11)
-    draws = [mg.default_generator.stream.random((2, 4), dtype=np.float32) for _ in range(8)]
+    draws = [host(stream_on(mg.get_default_device()).random((2, 4), dtype=np.float32)) for _ in range(8)]
     mg.manual_seed(11)
     leaves = [mg.tensor(each, requires_grad=True) for each in (x, h, c)]
     output, last = nn.scan(zoned, leaves[0], tuple(leaves[1:]) if given else None, reverse=reverse)
@@ -194,7 +196,7 @@ def test_zoneout_against_numpy_and_its_derivative(training, reverse, given):
     value.backward()
     steps = [rng.standard_normal(each.shape) * bool(given or not k) for k, each in enumerate((x, h, c))]
     moved = [loss(*(a + s * b for a, b in zip((x, h, c), steps, strict=True))) for s in (far, -far)]
-    expected = sum((each.grad.numpy() * step).sum() for each, step in zip(leaves, steps, strict=True) if each.grad is not None)
+    expected = sum((host(each.grad) * step).sum() for each, step in zip(leaves, steps, strict=True) if each.grad is not None)
     assert np.isclose((moved[0] - moved[1]) / (2 * far), expected, rtol=1e-6)
 
 

@@ -172,7 +172,7 @@ def _fills_mask(chosen: Any, value: Any) -> bool:
 
 def _put(array: Any, place: Any, value: Any) -> None:
     given = value.array if isinstance(value, Variable) else value
-    if not getattr(array.flags, "writeable", True):
+    if not _of(array).is_writeable(array):
         raise RuntimeError(
             f"several elements of a tensor of shape {tuple(array.shape)} lie in one place in memory (expand() makes such), or it shows "
             "memory that must not change: it cannot be changed in place. Use the out-of-place form, or change a clone() of it"

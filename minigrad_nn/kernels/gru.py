@@ -41,8 +41,8 @@ Weights = tuple[Array, Array, Array | None, Array | None]
 class Saved(Kept):
     """For each run r, z, n, s, d (K, 5, H, b) (d), and where the reset gate acted."""
 
-    def __init__(self, steps: Steps, hidden_size: int, reset_after: bool) -> None:
-        super().__init__(steps, hidden_size)
+    def __init__(self, xp: Any, steps: Steps, hidden_size: int, reset_after: bool) -> None:
+        super().__init__(xp, steps, hidden_size)
         self.reset_after = reset_after
 
     def gates(self) -> dict[str, Array]:
@@ -65,7 +65,7 @@ def forward(
     (w_ih, w_hh, b_ih, b_hh), xp, H = weights, of(x), weights[1].shape[1]
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
-    saved = Saved(steps, H, reset_after)
+    saved = Saved(xp, steps, H, reset_after)
     outside, b_hn = _split_bias(b_hh, H, reset_after)
     for panel in saved.panels:
         projected = columns(xp, 3 * H, panel, x.dtype)  # (3H, W)

@@ -58,7 +58,7 @@ def forward(
     xp, (R, H) = of(x), (weights[1].shape[1], weights[1].shape[0] // 4)
     y, h_n, c_n = xp.empty((steps.N, R), x.dtype), xp.empty((steps.B, R), x.dtype), xp.empty((steps.B, H), x.dtype)
     h, c = State(xp, R, x.dtype, h_0, h_n), State(xp, H, x.dtype, c_0, c_n)
-    saved = Saved(steps, H)
+    saved = Saved(xp, steps, H)
     for panel in saved.panels:
         projected = columns(xp, 4 * H, panel, x.dtype)  # (4H, W)
         xp.matmul(weights[0], x[rows_of(panel)].T, out=projected)  # (a)

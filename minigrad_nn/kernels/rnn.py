@@ -45,8 +45,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[Any, Array], Any], Callable[[Any, Array],
 class Saved(Kept):
     """For each run h (K, H, b) (b), and which activation led to it."""
 
-    def __init__(self, steps: Steps, hidden_size: int, activation: str) -> None:
-        super().__init__(steps, hidden_size)
+    def __init__(self, xp: Any, steps: Steps, hidden_size: int, activation: str) -> None:
+        super().__init__(xp, steps, hidden_size)
         self.activation = activation
 
 
@@ -62,7 +62,7 @@ def forward(
     xp, H = of(x), weights[1].shape[0]
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
-    saved = Saved(steps, H, activation)
+    saved = Saved(xp, steps, H, activation)
     for panel in saved.panels:
         projected = columns(xp, H, panel, x.dtype)  # (H, W)
         xp.matmul(weights[0], x[rows_of(panel)].T, out=projected)  # (a)

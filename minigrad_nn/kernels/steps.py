@@ -12,6 +12,8 @@ Three groupings make kernels fast:
   does not wait for the step before is computed for a run in one call.
 - **A panel** is as many runs as a product of matrices needs to be fast, about a thousand rows. Products that do not wait
   either (input projections, gradients of weights and inputs) are computed for a panel at once.
+
+How large both are is the backend's to say (`run_elements`, `panel_rows`): on a GPU, larger.
 """
 
 from __future__ import annotations
@@ -23,9 +25,6 @@ from typing import Any, NamedTuple
 from minigrad.backend import Array, of
 
 __all__ = ["Run", "Saved", "State", "Steps", "add_bias", "by_run", "columns", "previous", "rows_of", "to_blocks", "to_rows"]
-
-RUN_ELEMENTS = 2**15  # states in a run: about ten arrays of this many float32 numbers fit the cache of one core
-PANEL_ROWS = 1024
 
 
 class Run(NamedTuple):
@@ -49,7 +48,7 @@ class Steps:
     >>> steps = Steps([3, 3, 1], reverse=False)
     >>> steps.T, steps.B, steps.N, steps.uniform
     (3, 3, 7, False)
-    >>> steps.panels(hidden_size=8)
+    >>> steps.panels(hidden_size=8, run_elements=2**15, panel_rows=2**10)
     [[Run(K=2, size=3, start=0, stop=6, before=0, known=0), Run(K=1, size=1, start=6, stop=7, before=3, known=1)]]
     """
 
@@ -60,15 +59,18 @@ class Steps:
         self.T, self.B, self.N = len(self.sizes), self.sizes[0], sum(self.sizes)
         self.uniform = self.sizes[-1] == self.B
 
-    def panels(self, hidden_size: int) -> list[list[Run]]:
-        """All runs in the order of computing, grouped into panels: each panel's rows are neighbours too."""
+    def panels(self, hidden_size: int, run_elements: int, panel_rows: int) -> list[list[Run]]:
+        """All runs in the order of computing, grouped into panels: each panel's rows are neighbours too.
+
+        A run has up to `run_elements` states' numbers, a panel up to `panel_rows` rows; neither less than one step.
+        """
         panels: list[list[Run]] = []
         room = 0
-        for run in self._runs(hidden_size):
+        for run in self._runs(min(run_elements // max(1, hidden_size), panel_rows)):
             rows = run.stop - run.start
             if not panels or rows > room:
                 panels.append([])
-                room = PANEL_ROWS
+                room = panel_rows
             panels[-1].append(run)
             room -= rows
         return panels
@@ -77,11 +79,11 @@ class Steps:
         """The places of a run's steps in the order of computing."""
         return range(run.K - 1, -1, -1) if self.reverse else range(run.K)
 
-    def _runs(self, hidden_size: int) -> list[Run]:
+    def _runs(self, rows: int) -> list[Run]:
         runs: list[Run] = []
         t = start = 0
         for size, group in groupby(self.sizes):
-            most = max(1, min(RUN_ELEMENTS // max(1, hidden_size), PANEL_ROWS) // max(1, size))
+            most = max(1, rows // max(1, size))
             last = t + len(list(group))
             while t < last:
                 K = min(most, last - t)
@@ -102,10 +104,15 @@ class Saved:
     It belongs to one call, and may be used by any number of backward passes.
     """
 
-    def __init__(self, steps: Steps, hidden_size: int) -> None:
+    def __init__(self, xp: Any, steps: Steps, hidden_size: int) -> None:
         self.steps, self.hidden_size = steps, hidden_size
-        self.panels = steps.panels(hidden_size)
+        self.panels = steps.panels(hidden_size, xp.run_elements, xp.panel_rows)
         self.runs: list[Array] = []
+
+    @property
+    def arrays(self) -> list[Array]:
+        """Everything that is kept here, for those who count bytes."""
+        return self.runs
 
     def rows(self, blocks: Iterable[Array]) -> Array:
         """What is (K, H, b) for each run, as (N, H)."""
