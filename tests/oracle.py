@@ -206,6 +206,8 @@ def compare(lines, arrays, wanted, orders=2):
     with warnings.catch_warnings():  # sums and products say so when numbers overflow: silencing them would cost each a microsecond
         warnings.filterwarnings("ignore", message=".*encountered in (add|subtract|multiply|matmul)")
         ours = run(minigrad, lines, arrays, wanted, orders)
+    if "of one dtype" in str(ours.get("error")) and "error" not in theirs and any(array.size == 0 for array in arrays):
+        return None  # where there is nothing to multiply, PyTorch does not look at dtypes
     refused = [
         what for what, result in theirs.items() if (isinstance(result, RuntimeError) and "gradient" in what) or "a leaf Var" in str(result)
     ]
@@ -230,6 +232,8 @@ def by_differences(lines, arrays, wanted, ours):
     with np.errstate(invalid="ignore"):
         slope = (sums[0] - sums[1]) / 2e-6
     gradients = ours.get("gradient 1") or [np.zeros(array.shape) for array, wants in zip(arrays, wanted, strict=True) if wants]
+    if len(gradients) != sum(wanted):
+        return None  # an input that wanted none got a history in place: its gradient is that of another value
     expected = sum((gradient * step).sum() for gradient, step in zip(gradients, [s for s, w in zip(steps, wanted) if w], strict=True))
     vague = not abs(slope) < 1e5 or not np.isfinite(expected)  # differences of large numbers say nothing
     if vague or np.isclose(slope, expected, 1e-4, 1e-4):

@@ -20,6 +20,7 @@ from .elementwise import (
     _kind_of,
     _of,
     _quiet,
+    _refuse,
     _refuse_zero,
     _tensors,
     add,
@@ -168,7 +169,8 @@ def hypot(a: Any, b: Any) -> Tensor:
 
 def logaddexp(a: Any, b: Any) -> Tensor:
     """y = ln(eᵃ + eᵇ), without overflow        da = dy eᵃ⁻ʸ        db = dy eᵇ⁻ʸ"""
-    x, y = _floats("logaddexp", a, b)
+    x, y = promote(*_tensors("logaddexp", a, b))
+    _refuse("logaddexp", "biu", x)
     value = _both(_of(x).logaddexp, x, y)
     rule = (lambda xp, dy, a, b, y: dy * xp.exp(a - y), lambda xp, dy, a, b, y: dy * xp.exp(b - y))
     return record("logaddexp", value, (a, b), rule, (a, b, value))

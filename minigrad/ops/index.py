@@ -310,8 +310,10 @@ def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, 
         return place, src
     _require_same_device(x.array, src.array)
     if src.array.ndim != index.array.ndim or any(a > b for a, b in zip(index.array.shape, src.array.shape, strict=True)):
-        shapes = f"{tuple(src.array.shape)} and {tuple(index.shape)}"
-        raise RuntimeError(f"{name} needs a source at least as large as the index, got shapes {shapes}")
+        shapes, lacks_axes = f"{tuple(src.array.shape)} and {tuple(index.shape)}", 0 < src.array.ndim < index.array.ndim
+        large = all(a <= b for a, b in zip(index.array.shape, src.array.shape))
+        error = IndexError if lacks_axes and large else RuntimeError
+        raise error(f"{name} needs a source at least as large as the index, got shapes {shapes}")
     return place, src[tuple([slice(0, size) for size in index.array.shape])] if src.array.shape != index.array.shape else src  # type: ignore[index]
 
 
