@@ -244,6 +244,19 @@ class Backend:
         """1 - erf(x), exact where that is near 0."""
         return np.fromiter(map(math.erfc, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
 
+    def running(self, name: str, x: Array, axis: int) -> Array:
+        """What "maximum" or "minimum" gives of every element and all before it along `axis`."""
+        best: Array = getattr(np, name).accumulate(x, axis)
+        return best
+
+    def solve(self, A: Array, B: Array) -> Array:
+        """The X for which A X = B; LinAlgError where there is none, which a device is waited for to tell."""
+        return np.linalg.solve(A, B)
+
+    def inv(self, A: Array) -> Array:
+        """A⁻¹; LinAlgError where there is none, which a device is waited for to tell."""
+        return np.linalg.inv(A)
+
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + e⁻ˣ)"""
         y = self.exp(-x)
@@ -424,7 +437,27 @@ class CudaBackend(Backend):
         return self.special.erf(x)
 
     def erfc(self, x: Array) -> Array:
-        return importlib.import_module("cupyx.scipy.special").erfc(x)
+        return self.special.erfc(x)
+
+    def running(self, name: str, x: Array, axis: int) -> Array:
+        best, step, choose = x.swapaxes(0, axis), 1, getattr(self.library, name)  # CuPy's own accumulates sums and products only
+        while step < best.shape[0]:  # best[n] is of the last `step` elements up to n
+            best = self.concatenate([best[:step], choose(best[step:], best[:-step])], 0)
+            step *= 2
+        return best.swapaxes(0, axis)
+
+    @functools.cached_property
+    def told(self) -> Any:
+        """A block in which CuPy tells that a matrix has no inverse, instead of computing on with what is no number."""
+        return functools.partial(importlib.import_module("cupyx").errstate, linalg="raise")
+
+    def solve(self, A: Array, B: Array) -> Array:
+        with self.told():
+            return self.library.linalg.solve(A, B)
+
+    def inv(self, A: Array) -> Array:
+        with self.told():
+            return self.library.linalg.inv(A)
 
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()

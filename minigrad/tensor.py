@@ -713,8 +713,11 @@ class Tensor(Variable):
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """1 with probability p (a number, or a tensor of them), else 0, written into every element."""
-        chances = ops.full_like(self, p, dtype="float64") if isinstance(p, (int, float)) else p.expand(self.array.shape)
-        return self._draw(lambda stream: random.bernoulli(chances, generator=generator).array, generator)
+        ops.inplace.require_changeable(self)
+        if isinstance(p, (int, float)):
+            return ops.inplace.write(self, random.bernoulli(self, p, generator=generator))
+        drawn = random.bernoulli(p.expand(self.array.shape), generator=generator)
+        return ops.inplace.write(self, drawn.to(device=self.device, dtype=self.dtype))
 
     def bernoulli(self, p: Any = None, *, generator: Any = None) -> Tensor:
         """1 with the probability that stands in each element, else 0."""

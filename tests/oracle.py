@@ -18,6 +18,7 @@ import warnings
 
 import numpy as np
 import pytest
+from compare import settle
 
 import minigrad
 
@@ -114,6 +115,7 @@ def run(T, lines, arrays, wanted, orders=2):
     names = {"T": T, "F": T.nn.functional, "np": np, **{f"x{place}": tensor for place, tensor in enumerate(inputs)}}
     try:
         exec(lines, names)
+        settle()
     except Exception as problem:
         return {"error": problem}
     values = flat(names["y"])
@@ -126,6 +128,7 @@ def run(T, lines, arrays, wanted, orders=2):
         try:
             given = [T.tensor(weights(each)) for each in used]
             found = T.autograd.grad(used, leaves, given, create_graph=order < orders, allow_unused=True)
+            settle()
         except Exception as problem:
             results[f"gradient {order}"] = problem
             break

@@ -68,7 +68,7 @@ def answer(T, call):
 
 def plain(T, value):
     if isinstance(value, T.Tensor):
-        return str(value.dtype).split(".")[-1], tuple(value.shape), value.detach().numpy().copy(), value.requires_grad
+        return str(value.dtype).split(".")[-1], tuple(value.shape), value.detach().numpy(force=True).copy(), value.requires_grad
     if isinstance(value, (tuple, list)) and type(value).__name__ != "Size":
         return [plain(T, each) for each in value]
     return str(value).split(".")[-1] if type(value).__name__ == "dtype" else tuple(value) if type(value).__name__ == "Size" else value

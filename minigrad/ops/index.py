@@ -97,6 +97,11 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     return (None if trivial else direct), (tuple(chosen) or None)
 
 
+def safe_index(x: Any, parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Tensors of integers and masks as arrays to index with, one for each of the first axes."""
+    return tuple(_fitting(x, _without_ellipsis(x, [_as_index(x, each) for each in parts])))
+
+
 def _is_nested(index: Any) -> bool:
     """Whether a list stands for a tuple of indices: PyTorch reads x[[[0, 1], [2, 3]]] as x[[0, 1], [2, 3]]."""
     kinds = (list, tuple, range, slice, Variable, np.ndarray)
@@ -396,8 +401,11 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
         raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
     if counts.ndim and counts.size not in (1, size):
         raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
-    ids = np.repeat(np.arange(size), counts.reshape(-1) if counts.ndim else counts)
-    return _chosen(input, (*(slice(None),) * axis, xp.asarray(ids)))
+    if counts.size == 1:
+        ids = xp.repeat(xp.arange(size), int(counts.item()))
+    else:
+        ids = xp.from_host(np.repeat(np.arange(size), counts))
+    return _chosen(input, (*(slice(None),) * axis, ids))
 
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:

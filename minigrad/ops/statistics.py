@@ -10,7 +10,7 @@ import numpy as np
 
 from ..tape import Variable, record, wrap
 from .create import tensor
-from .elementwise import _of, _tensors, isnan, maximum, where
+from .elementwise import _of, _require_same_device, _tensors, isnan, maximum, where
 from .reduce import Dims, ValuesAndIndices, amax, amin, argsort, mean, norm, sort, std, sum, var
 from .shape import axis_of, cat, flatten, narrow, unsqueeze
 
@@ -85,15 +85,16 @@ def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, i
         raise RuntimeError(f"quantile needs x and q of one floating-point dtype, got {x.dtype} and {parts.dtype}")  # type: ignore[attr-defined]
     if x.array.size == 0:
         raise RuntimeError(f"a quantile of no elements is not defined: shape {tuple(x.shape)}")
-    if parts.array.ndim > 1 or not ((parts.array >= 0) & (parts.array <= 1)).all():
-        raise RuntimeError("quantile needs q as a number or a vector, in [0, 1]")
+    refused = RuntimeError("quantile needs q as a number or a vector, in [0, 1]")
+    if parts.array.ndim > 1:
+        raise refused
+    _of(parts.array).refuse_where(~((parts.array >= 0) & (parts.array <= 1)), refused)
     ordered = sort(flatten(x) if dim is None else x.movedim(dim, -1), -1).values
-    rank = parts.array * (ordered.array.shape[-1] - 1)
+    rank = parts.array.reshape(-1) * (ordered.array.shape[-1] - 1)
     low, high, weight = _between(rank, interpolation)
     value = ordered[..., low].lerp(ordered[..., high], weight.expand((*ordered.array.shape[:-1], *weight.array.shape)))
-    missing = isnan(ordered[..., -1:]).any(-1)
-    value = where(missing.unsqueeze(-1) if parts.array.ndim else missing, math.nan, value)
-    value = value.movedim(-1, 0) if parts.array.ndim else value
+    value = where(isnan(ordered[..., -1:]), math.nan, value)
+    value = value.movedim(-1, 0) if parts.array.ndim else value.squeeze(-1)
     if not keepdim:
         return value
     return value.reshape((*parts.array.shape, *[1] * x.array.ndim)) if dim is None else value.unsqueeze(axis_of(x, dim) + parts.array.ndim)
@@ -127,10 +128,10 @@ def _running(name: str, x: Any, dim: int) -> ValuesAndIndices:
     if x.array.ndim == 0:
         return sort(x)
     xp = _of(x.array)
-    best = getattr(xp, name).accumulate(x.array, axis=axis)
+    best = xp.running(name, x.array, axis)
     at_best = (x.array == best) | (x.array != x.array)
     places = xp.arange(x.array.shape[axis]).reshape([-1 if each == axis else 1 for each in range(x.array.ndim)])
-    indices = wrap(xp.maximum.accumulate(xp.where(at_best, places, 0), axis=axis))
+    indices = wrap(xp.running("maximum", xp.where(at_best, places, 0), axis))
     return ValuesAndIndices(x.take_along_dim(indices, dim), indices)
 
 
@@ -167,8 +168,10 @@ def unique_consecutive(x: Any, return_inverse: bool = False, return_counts: bool
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Where the elements of one tensor (or number) occur among those of another"""
     like = elements if isinstance(elements, Variable) else test_elements
-    x, y = (each.array if isinstance(each, Variable) else each for each in (elements, test_elements))
-    return wrap(_of(like.array).isin(x, y, invert=invert))
+    xp = _of(like.array)
+    x, y = (each.array if isinstance(each, Variable) else xp.full((), each) for each in (elements, test_elements))
+    _require_same_device(x, y)
+    return wrap(xp.isin(x, y, invert=invert))
 
 
 def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None) -> Tensor:
@@ -177,7 +180,8 @@ def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, r
     Source: https://docs.pytorch.org/docs/stable/generated/torch.searchsorted.html
     """
     right = right if side is None else side == "right"
-    rows, wanted = sorted_sequence.array, input.array if isinstance(input, Variable) else _of(sorted_sequence.array).asarray(input)
+    rows, wanted = sorted_sequence.array, input.array if isinstance(input, Variable) else _of(sorted_sequence.array).full((), input)
+    _require_same_device(rows, wanted)
     if rows.ndim > 1 and rows.shape[:-1] != wanted.shape[:-1]:
         raise RuntimeError(f"searchsorted needs a vector, or as many rows as values: {tuple(rows.shape)} and {tuple(wanted.shape)}")
     kind = np.int32 if out_int32 else np.int64
