@@ -197,9 +197,9 @@ class Backend:
                 raise error(f"{what} must lie in [{low}, {high}], got {ids[bad].flat[0]}")
         return ids
 
-    def in_axis(self, ids: Array, size: int, what: str) -> Array:
-        """`ids`, safe to index an axis of `size` with, counted from either end; NumPy itself looks at them while it indexes."""
-        return ids
+    def in_shape(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+        """`index`, safe to index an array of that shape with; NumPy itself looks at it while it indexes."""
+        return index
 
     def refuse_where(self, bad: Array, error: Exception) -> None:
         """Raise `error` if `bad` holds anywhere: on the CPU at once, on a device with the next call that waits anyway."""
@@ -405,8 +405,15 @@ class CudaBackend(Backend):
         self.refuse_where(bad, error(f"{what} must lie in [{low}, {high}], {where}"))
         return ids.clip(low, high)
 
-    def in_axis(self, ids: Array, size: int, what: str) -> Array:
-        return self.in_range(ids, -size, size - 1, what)
+    def in_shape(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+        axis, safe = 0, []
+        for each in index:
+            mask = getattr(each, "dtype", None) == np.bool_
+            if not mask and each.__class__ not in (slice, int):
+                each = self.in_range(each, -shape[axis], shape[axis] - 1, f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
+            axis += each.ndim if mask else 1
+            safe.append(each)
+        return tuple(safe)
 
     def refuse_where(self, bad: Array, error: Exception) -> None:
         found, key = bad.any(), (type(error), str(error), bad.device.id)

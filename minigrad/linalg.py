@@ -65,6 +65,8 @@ def solve(A: Any, B: Any) -> Tensor:
     if B.array.ndim == 1 or (B.array.ndim == A.array.ndim - 1 and B.array.shape == A.array.shape[:-1]):
         return solve(A, B.unsqueeze(-1)).squeeze(-1)
     _require_same_device(A.array, B.array)
+    if A.array.dtype != B.array.dtype:
+        raise RuntimeError(f"solve needs A and B of one dtype, got {A.dtype} and {B.dtype}")
     value = _solved(lambda: _of(A.array).solve(_square(A), B.array))
     rule = (
         lambda xp, dy, A, x: -(_solve(A.swapaxes(-1, -2), dy) @ x.swapaxes(-1, -2)),

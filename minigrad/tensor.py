@@ -323,7 +323,13 @@ class Tensor(Variable):
             raise TypeError(f"numpy.{ufunc.__name__} does not take a tensor like this; use minigrad's functions, or x.detach().numpy()")
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
-        return operation(*[each if isinstance(each, np.generic) else ops.as_tensor(each) for each in inputs])
+        return operation(*[self._beside(each) for each in inputs])
+
+    def _beside(self, given: Any) -> Any:
+        """What NumPy hands over beside this tensor: arrays are on the CPU, numbers (arrays without axes too) where this is."""
+        if isinstance(given, np.ndarray):
+            return wrap(given if given.ndim else backend.of(self.array).full((), given[()], given.dtype))
+        return given if isinstance(given, np.generic) else ops.as_tensor(given)
 
     def __float__(self) -> float:
         return float(self._single())

@@ -18,6 +18,7 @@ from .elementwise import (
     _kind_of,
     _of,
     _quiet,
+    _refuse,
     _refuse_zero,
     _tensors,
     add,
@@ -159,14 +160,14 @@ def _over_square(xp: Any, numerator: Any, a: Any, b: Any) -> Any:
 
 def hypot(a: Any, b: Any) -> Tensor:
     """y = √(a² + b²), without overflow        da = dy a / y        db = dy b / y"""
-    x, y = _floats("hypot", a, b)
+    x, y = _floats("hypot", a, b, "biu")
     value = _both(_of(x).hypot, x, y)
     return record("hypot", value, (a, b), (lambda xp, dy, a, b, y: dy * a / y, lambda xp, dy, a, b, y: dy * b / y), (a, b, value))
 
 
 def logaddexp(a: Any, b: Any) -> Tensor:
     """y = ln(eᵃ + eᵇ), without overflow        da = dy eᵃ⁻ʸ        db = dy eᵇ⁻ʸ"""
-    x, y = _floats("logaddexp", a, b)
+    x, y = _floats("logaddexp", a, b, "biu")
     value = _both(_of(x).logaddexp, x, y)
     rule = (lambda xp, dy, a, b, y: dy * xp.exp(a - y), lambda xp, dy, a, b, y: dy * xp.exp(b - y))
     return record("logaddexp", value, (a, b), rule, (a, b, value))
@@ -189,6 +190,7 @@ def _where_used(xp: Any, a: Any, b: Any) -> Any:
 def fmod(a: Any, b: Any) -> Tensor:
     """y = the rest of a / b, with the sign of a        da = dy        db = -dy (a / b without its fraction)"""
     x, y = promote(a, b)
+    _refuse("fmod", "b", x, y)
     _refuse_zero(x, y)
     xp = _library(x, y)
     rule = (lambda xp, dy, whole: dy, lambda xp, dy, whole: -dy * whole)
@@ -264,8 +266,9 @@ def _library(x: Any, y: Any) -> Any:
     return _of(y if x.__class__ in _PLAIN else x)
 
 
-def _floats(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+def _floats(name: str, a: Any, b: Any, refused: str = "") -> tuple[Any, Any]:
     x, y = promote(*_tensors(name, a, b))
+    _refuse(name, refused, x, y)
     return _floating(x), _floating(y)
 
 

@@ -11,7 +11,7 @@ from .. import types
 from ..tape import Variable, wrap
 from .create import clone, finish
 from .elementwise import _of, _require_same_device, where
-from .index import _chosen, diagonal, placed, safe_index
+from .index import _chosen, _require_mask, diagonal, placed, safe_index
 from .matrix import bmm, matmul, mv, outer
 from .reduce import sum
 from .shape import axis_of, cat, expand, flatten, flip, movedim, reshape, roll, split, stack, transpose
@@ -160,7 +160,8 @@ def unfold(x: Any, dimension: int, size: int, step: int = 1) -> Tensor:
         raise RuntimeError(f"unfold needs a window of at most {length} and a step of at least 1, got size {size} and step {step}")
     xp = _of(x.array)
     places = xp.arange(0, length - size + 1, step)[:, None] + xp.arange(size)
-    x = x if x.array.ndim else reshape(x, 1)
+    if x.array.ndim == 0:
+        return _chosen(reshape(x, 1), (places.reshape(-1),))
     return movedim(_chosen(x, (*(slice(None),) * axis, places)), axis + 1, -1)
 
 
@@ -333,16 +334,23 @@ def index_put(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = Fa
         y = clone(x)
         y[tuple(indices)] = values
         return y
-    _require_same_device(x.array, values.array)
+    _require_alike("index_put", x, values)
     place = safe_index(x, indices)
     return x + placed(expand(values, x.array[place].shape), x.array.shape, place, True)
 
 
+def _require_alike(name: str, x: Any, source: Any) -> None:
+    _require_same_device(x.array, source.array)
+    if source.array.dtype != x.array.dtype:
+        raise RuntimeError(f"{name} needs a source of the tensor's dtype, {x.dtype}, got {source.dtype}; use source.to(x.dtype)")
+
+
 def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
     """y = x with the first elements of `source`, in order, where the mask holds"""
-    for each in (mask, source):
-        _require_same_device(x.array, each.array)
+    _require_mask(x, mask)
+    _require_alike("masked_scatter", x, source)
     xp, size = _of(x.array), source.array.size
+    x = expand(x, broadcast_shapes(x.array.shape, mask.array.shape))
     mask = xp.broadcast_to(mask.array, x.array.shape)
     counts = xp.cumsum(mask.reshape(-1))
     xp.refuse_where(counts[-1:] > size, RuntimeError(f"masked_scatter: the mask holds more often than the source's {size} elements"))

@@ -31,7 +31,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     direct, chosen = split_index(x, index)
     if direct is not None:
         x = _plain(x, direct)
-    return x if chosen is None else _chosen(x, chosen)
+    return x if chosen is None else _chosen(x, reachable(x, chosen))
 
 
 def _plain(x: Any, index: Any) -> Tensor:
@@ -48,7 +48,7 @@ def _plain(x: Any, index: Any) -> Tensor:
 
 
 def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
-    shape, index = x.array.shape, reachable(x, index)
+    shape = x.array.shape
     try:
         value = x.array[index]
     except IndexError as problem:
@@ -58,8 +58,10 @@ def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
 
 
 def reachable(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`index`, its integers 0 where the tensor has no elements: there PyTorch does not look whether they are in range."""
-    return index if x.array.size else tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
+    """`index`, safe to index with; where the tensor has no elements PyTorch does not look at integers, which are 0 then."""
+    if x.array.size:
+        return _of(x.array).in_shape(index, x.array.shape)
+    return tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
 
 
 def placed(values: Any, shape: tuple[int, ...], index: Any, repeats: bool) -> Tensor:
@@ -81,7 +83,7 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
-    full = _fitting(x, full)
+    _require_fitting(x, full)
     # A bool without axes makes an axis of size 1, and chooses that one entry or none.
     sizes = [max(_covers(each), 1) for each in full]
     direct = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
@@ -99,7 +101,9 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
 
 def safe_index(x: Any, parts: Sequence[Any]) -> tuple[Any, ...]:
     """Tensors of integers and masks as arrays to index with, one for each of the first axes."""
-    return tuple(_fitting(x, _without_ellipsis(x, [_as_index(x, each) for each in parts])))
+    full = _without_ellipsis(x, [_as_index(x, each) for each in parts])
+    _require_fitting(x, full)
+    return reachable(x, tuple(full))
 
 
 def _is_nested(index: Any) -> bool:
@@ -108,21 +112,14 @@ def _is_nested(index: Any) -> bool:
     return isinstance(index, list) and any([each is None or each is ... or isinstance(each, kinds) for each in index])
 
 
-def _fitting(x: Any, full: Sequence[Any]) -> list[Any]:
-    """The parts, safe to index with; IndexError where a mask has not the shape of the axes it covers, or ids lie outside theirs.
-
-    NumPy does not look at masks where there are no elements, a device not at ids.
-    """
-    axis, shape, fitting = 0, x.array.shape, []
+def _require_fitting(x: Any, full: Sequence[Any]) -> None:
+    """IndexError where a mask has not the shape of the axes it covers; NumPy does not look where there are no elements."""
+    axis, shape = 0, x.array.shape
     for each in full:
-        covered = 0 if each is None else _covers(each)
-        if _is_array(each) and each.dtype != bool:
-            each = _of(each).in_axis(each, shape[axis], f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
-        elif _is_array(each) and each.shape != shape[axis : axis + each.ndim]:
-            raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
-        fitting.append(each)
-        axis += covered
-    return fitting
+        if each is not None:
+            if _is_array(each) and each.dtype == bool and each.shape != shape[axis : axis + each.ndim]:
+                raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
+            axis += _covers(each)
 
 
 def _beside_arrays(part: Any) -> Any:
@@ -401,10 +398,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
         raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
     if counts.ndim and counts.size not in (1, size):
         raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
-    if counts.size == 1:
-        ids = xp.repeat(xp.arange(size), int(counts.item()))
-    else:
-        ids = xp.from_host(np.repeat(np.arange(size), counts))
+    ids = xp.repeat(xp.arange(size), int(counts.item())) if counts.size == 1 else xp.from_host(np.repeat(np.arange(size), counts))
     return _chosen(input, (*(slice(None),) * axis, ids))
 
 

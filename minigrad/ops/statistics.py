@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..tape import Variable, record, wrap
-from .create import tensor
+from .create import full, tensor
 from .elementwise import _of, _require_same_device, _tensors, isnan, maximum, where
 from .reduce import Dims, ValuesAndIndices, amax, amin, argsort, mean, norm, sort, std, sum, var
 from .shape import axis_of, cat, flatten, narrow, unsqueeze
@@ -68,7 +68,7 @@ def _median_of_all(x: Any) -> Tensor:
     if x.array.size == 0:
         if x.array.dtype.kind != "f":
             raise RuntimeError(f"the median of no integers is not defined: shape {tuple(x.shape)} of {x.dtype}")
-        return tensor(math.nan, dtype=x.dtype, device=x.device)
+        return full((), math.nan, dtype=x.dtype, device=x.device)
     value = median(flatten(x).detach(), 0).values.array
     hit = (x.array == value) | ((x.array != x.array) & (value != value))
     share = (hit / hit.sum()).astype(x.array.dtype)
@@ -80,7 +80,8 @@ def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, i
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.quantile.html
     """
-    parts = q if isinstance(q, Variable) else tensor(q, dtype=x.dtype, device=x.device)
+    made = {"dtype": x.dtype, "device": x.device}
+    parts = q if isinstance(q, Variable) else full((), q, **made) if isinstance(q, (int, float)) else tensor(q, **made)
     if x.array.dtype.kind != "f" or parts.array.dtype != x.array.dtype:
         raise RuntimeError(f"quantile needs x and q of one floating-point dtype, got {x.dtype} and {parts.dtype}")  # type: ignore[attr-defined]
     if x.array.size == 0:
@@ -89,6 +90,8 @@ def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, i
     if parts.array.ndim > 1:
         raise refused
     _of(parts.array).refuse_where(~((parts.array >= 0) & (parts.array <= 1)), refused)
+    if dim is not None and x.array.ndim == 0 and axis_of(x, dim) == 0:
+        dim = None  # no axis counts as one
     ordered = sort(flatten(x) if dim is None else x.movedim(dim, -1), -1).values
     rank = parts.array.reshape(-1) * (ordered.array.shape[-1] - 1)
     low, high, weight = _between(rank, interpolation)
@@ -278,5 +281,5 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cosine_similarity.html
     """
     product = x1 * x2
-    lengths = [maximum(norm(each, 2, dim, True), tensor(eps, dtype=each.dtype, device=each.device)) for each in (x1, x2)]
+    lengths = [maximum(norm(each, 2, dim, True), full((), eps, dtype=each.dtype, device=each.device)) for each in (x1, x2)]
     return sum(product / lengths[0] / lengths[1], dim)
