@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+_INT64 = np.dtype(np.int64)
+
+
 def getitem(x: Any, index: Any) -> Tensor:
     """y = x[index]: integers, slices, None, ..., boolean masks, tensors or lists of integers, and mixtures.
 
@@ -75,6 +78,9 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
 
     Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
     """
+    if isinstance(index, Variable) and index.array.dtype is _INT64 and index.array.ndim and x.array.ndim:
+        _require_same_device(x.array, index.array)  # the commonest, x[ids], needs nothing of what follows
+        return None, (index.array,)
     parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
     for each in parts:
         if each.__class__ is slice and each.step is not None and each.step <= 0:
