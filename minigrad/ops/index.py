@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _INT64 = np.dtype(np.int64)
+_IDS = (_INT64, np.dtype(np.int32))  # what PyTorch takes for positions
 
 
 def getitem(x: Any, index: Any) -> Tensor:
@@ -201,7 +202,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     """`index` along `dim` and every entry's own position along the other axes, as one index into `x`."""
     axis, ids = axis_of(x, dim), index.array
-    if ids.size and ids.dtype.name not in ("int64", "int32"):
+    if ids.size and ids.dtype not in _IDS:
         raise RuntimeError(f"{name} needs an index of int64 or int32, got {index.dtype}")
     if ids.ndim != x.array.ndim:
         raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
@@ -243,7 +244,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if input.array.ndim == 0:
         return index_select(input.reshape(1), dim, index).reshape(())
     axis = axis_of(input, dim)
-    if index.array.ndim > 1 or index.array.dtype.name not in ("int64", "int32"):
+    if index.array.ndim > 1 or index.array.dtype not in _IDS:
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
             f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
         )
@@ -327,7 +328,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
     if index.array.ndim > 1:
         raise IndexError(f"index_add needs a vector of integers, got shape {tuple(index.shape)}")
-    if index.array.dtype.name not in ("int64", "int32"):
+    if index.array.dtype not in _IDS:
         raise RuntimeError(f"index_add needs ids of int64 or int32, got {index.dtype}")
     if input.array.ndim == 0:
         if source.array.ndim:
@@ -398,7 +399,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
     xp = _of(input.array)
     counts = _of(repeats.array).to_host(repeats.array) if isinstance(repeats, Variable) else np.asarray(repeats)
     size = input.array.shape[axis]
-    if counts.ndim > 1 or counts.dtype.name not in ("int64", "int32"):
+    if counts.ndim > 1 or counts.dtype not in _IDS:
         raise RuntimeError(f"repeat_interleave needs a vector of counts of int64 or int32, got shape {counts.shape} of {counts.dtype}")
     if counts.size and counts.min() < 0:
         raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
