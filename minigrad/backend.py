@@ -203,9 +203,9 @@ class Backend:
                 raise error(f"{what} must lie in [{low}, {high}], got {ids[bad].flat[0]}")
         return ids
 
-    def in_axis(self, ids: Array, size: int, what: str) -> Array:
-        """`ids`, safe to index an axis of `size` with, counted from either end; NumPy itself looks at them while it indexes."""
-        return ids
+    def in_shape(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+        """`index`, safe to index an array of that shape with; NumPy itself looks at it while it indexes."""
+        return index
 
     def refuse_where(self, bad: Array, error: Exception) -> None:
         """Raise `error` if `bad` holds anywhere: on the CPU at once, on a device with the next call that waits anyway."""
@@ -249,6 +249,19 @@ class Backend:
     def erfc(self, x: Array) -> Array:
         """1 - erf(x), exact where that is near 0."""
         return np.fromiter(map(math.erfc, x.ravel().tolist()), x.dtype, x.size).reshape(x.shape)
+
+    def running(self, name: str, x: Array, axis: int) -> Array:
+        """What "maximum" or "minimum" gives of every element and all before it along `axis`."""
+        best: Array = getattr(np, name).accumulate(x, axis)
+        return best
+
+    def solve(self, A: Array, B: Array) -> Array:
+        """The X for which A X = B; LinAlgError where there is none, which a device is waited for to tell."""
+        return np.linalg.solve(A, B)
+
+    def inv(self, A: Array) -> Array:
+        """A⁻¹; LinAlgError where there is none, which a device is waited for to tell."""
+        return np.linalg.inv(A)
 
     def sigmoid(self, x: Array) -> Array:
         """1 / (1 + e⁻ˣ)"""
@@ -401,8 +414,15 @@ class CudaBackend(Backend):
         self.refuse_where(bad, error(f"{what} must lie in [{low}, {high}], {where}"))
         return ids.clip(low, high)
 
-    def in_axis(self, ids: Array, size: int, what: str) -> Array:
-        return self.in_range(ids, -size, size - 1, what)
+    def in_shape(self, index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, ...]:
+        axis, safe = 0, []
+        for each in index:
+            mask = getattr(each, "dtype", None) == np.bool_
+            if not mask and each.__class__ not in (slice, int):
+                each = self.in_range(each, -shape[axis], shape[axis] - 1, f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
+            axis += each.ndim if mask else 1
+            safe.append(each)
+        return tuple(safe)
 
     def refuse_where(self, bad: Array, error: Exception) -> None:
         found, key = bad.any(), (type(error), str(error), bad.device.id)
@@ -433,7 +453,27 @@ class CudaBackend(Backend):
         return self.special.erf(x)
 
     def erfc(self, x: Array) -> Array:
-        return importlib.import_module("cupyx.scipy.special").erfc(x)
+        return self.special.erfc(x)
+
+    def running(self, name: str, x: Array, axis: int) -> Array:
+        best, step, choose = x.swapaxes(0, axis), 1, getattr(self.library, name)  # CuPy's own accumulates sums and products only
+        while step < best.shape[0]:  # best[n] is of the last `step` elements up to n
+            best = self.concatenate([best[:step], choose(best[step:], best[:-step])], 0)
+            step *= 2
+        return best.swapaxes(0, axis)
+
+    @functools.cached_property
+    def told(self) -> Any:
+        """A block in which CuPy tells that a matrix has no inverse, instead of computing on with what is no number."""
+        return functools.partial(importlib.import_module("cupyx").errstate, linalg="raise")
+
+    def solve(self, A: Array, B: Array) -> Array:
+        with self.told():
+            return self.library.linalg.solve(A, B)
+
+    def inv(self, A: Array) -> Array:
+        with self.told():
+            return self.library.linalg.inv(A)
 
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()

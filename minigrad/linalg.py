@@ -13,7 +13,7 @@ import numpy as np
 from . import backend, ops
 from .missing import explain
 from .ops import diagonal, matmul, matrix_power
-from .ops.elementwise import _of
+from .ops.elementwise import _of, _require_same_device
 from .tape import Variable, record
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dty
 
 def inv(A: Any) -> Tensor:
     """Y = A⁻¹        dA = -Yᵀ dY Yᵀ"""
-    value = _solved(lambda: _of(A.array).linalg.inv(_square(A)))
+    value = _solved(lambda: _of(A.array).inv(_square(A)))
     rule = lambda xp, dy, y: -(y.swapaxes(-1, -2) @ dy @ y.swapaxes(-1, -2))
     return record("inv", value, (A,), (rule,), (value,))
 
@@ -64,7 +64,10 @@ def solve(A: Any, B: Any) -> Tensor:
     """The X for which A X = B; a vector B where it has one axis less than A        dB = A⁻ᵀ dX        dA = -dB Xᵀ"""
     if B.array.ndim == 1 or (B.array.ndim == A.array.ndim - 1 and B.array.shape == A.array.shape[:-1]):
         return solve(A, B.unsqueeze(-1)).squeeze(-1)
-    value = _solved(lambda: _of(A.array).linalg.solve(_square(A), B.array))
+    _require_same_device(A.array, B.array)
+    if A.array.dtype != B.array.dtype:
+        raise RuntimeError(f"solve needs A and B of one dtype, got {A.dtype} and {B.dtype}")
+    value = _solved(lambda: _of(A.array).solve(_square(A), B.array))
     rule = (
         lambda xp, dy, A, x: -(_solve(A.swapaxes(-1, -2), dy) @ x.swapaxes(-1, -2)),
         lambda xp, dy, A, x: _solve(A.swapaxes(-1, -2), dy),
@@ -73,7 +76,7 @@ def solve(A: Any, B: Any) -> Tensor:
 
 
 def _solve(A: Any, b: Any) -> Any:
-    return solve(A, b) if isinstance(A, Variable) else backend.of(A).linalg.solve(A, b)
+    return solve(A, b) if isinstance(A, Variable) else backend.of(A).solve(A, b)
 
 
 def _square(A: Any) -> Any:

@@ -158,8 +158,11 @@ def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, device: Any = None
 ) -> Tensor:
     """Numbers from the normal distribution with the given means and deviations (numbers or tensors)"""
+    tensors = [each for each in (mean, std) if isinstance(each, Variable)]
     if size is None:
-        size = np.broadcast_shapes(*[each.array.shape for each in (mean, std) if isinstance(each, Variable)])
+        size = np.broadcast_shapes(*[each.array.shape for each in tensors])
+    if device is None and tensors:
+        device = tensors[0].device  # type: ignore[attr-defined]
     return randn(*size, generator=generator, dtype=dtype, device=device) * std + mean
 
 

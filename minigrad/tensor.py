@@ -324,7 +324,13 @@ class Tensor(Variable):
             raise TypeError(f"numpy.{ufunc.__name__} does not take a tensor like this; use minigrad's functions, or x.detach().numpy()")
         if out is not None:  # numpy_array *= tensor
             return ufunc(*[each.numpy() if isinstance(each, Tensor) else each for each in inputs], out=out)
-        return operation(*[each if isinstance(each, np.generic) else ops.as_tensor(each) for each in inputs])
+        return operation(*[self._beside(each) for each in inputs])
+
+    def _beside(self, given: Any) -> Any:
+        """What NumPy hands over beside this tensor: arrays are on the CPU, numbers (arrays without axes too) where this is."""
+        if isinstance(given, np.ndarray):
+            return wrap(given if given.ndim else backend.of(self.array).full((), given[()], given.dtype))
+        return given if isinstance(given, np.generic) else ops.as_tensor(given)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -726,8 +732,11 @@ class Tensor(Variable):
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """1 with probability p (a number, or a tensor of them), else 0, written into every element."""
-        chances = ops.full_like(self, p, dtype="float64") if isinstance(p, (int, float)) else p.expand(self.array.shape)
-        return self._draw(lambda stream: random.bernoulli(chances, generator=generator).array, generator)
+        ops.inplace.require_changeable(self)
+        if isinstance(p, (int, float)):
+            return ops.inplace.write(self, random.bernoulli(self, p, generator=generator))
+        drawn = random.bernoulli(p.expand(self.array.shape), generator=generator)
+        return ops.inplace.write(self, drawn.to(device=self.device, dtype=self.dtype))
 
     def bernoulli(self, p: Any = None, *, generator: Any = None) -> Tensor:
         """1 with the probability that stands in each element, else 0."""

@@ -23,6 +23,7 @@ import strict
 collect_ignore = ["bench", "record_cupy.py"]  # measured by `./run bench`; a program
 DEVICE = os.environ.get("MINIGRAD_DEVICE") or "cpu"
 strict.register()
+minigrad.set_default_device(DEVICE)  # for what modules make while they are collected
 
 
 def pytest_configure(config: pytest.Config) -> None:

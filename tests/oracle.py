@@ -3,7 +3,7 @@
 A case is a few lines of source text over inputs x0, x1, … in which `T` stands for either library, `F` for its
 `nn.functional` and `np` for NumPy. Both libraries run the same text; values, dtypes, shapes, gradients, gradients of
 gradients and the classes of errors must agree. A run prints its seed; MINIGRAD_SEED repeats it, MINIGRAD_CASES says how
-many cases each family draws, MINIGRAD_SHOWN how many failures are printed.
+many cases each family draws (fewer on other devices than the CPU by default), MINIGRAD_SHOWN how many failures are printed.
 
 Tolerances, relative and absolute: 1e-8 in float64, 1e-3 in float32, 2e-2 in float16.
 """
@@ -18,13 +18,14 @@ import warnings
 
 import numpy as np
 import pytest
+from compare import settle
 
 import minigrad
 
 torch = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 
 SEED = int(os.environ.get("MINIGRAD_SEED", random.SystemRandom().getrandbits(32)))
-CASES = int(os.environ.get("MINIGRAD_CASES", 120))
+CASES = int(os.environ.get("MINIGRAD_CASES", 120 if os.environ.get("MINIGRAD_DEVICE", "cpu") == "cpu" else 40))
 SHOWN = int(os.environ.get("MINIGRAD_SHOWN", 5))  # failures printed per family
 FLOATS, INTS = ("float64", "float32"), ("int64", "int32", "int16", "int8", "uint8")
 DTYPES = (*FLOATS, "float16", *INTS, "bool")
@@ -114,6 +115,7 @@ def run(T, lines, arrays, wanted, orders=2):
     names = {"T": T, "F": T.nn.functional, "np": np, **{f"x{place}": tensor for place, tensor in enumerate(inputs)}}
     try:
         exec(lines, names)
+        settle()
     except Exception as problem:
         return {"error": problem}
     values = flat(names["y"])
@@ -126,6 +128,7 @@ def run(T, lines, arrays, wanted, orders=2):
         try:
             given = [T.tensor(weights(each)) for each in used]
             found = T.autograd.grad(used, leaves, given, create_graph=order < orders, allow_unused=True)
+            settle()
         except Exception as problem:
             results[f"gradient {order}"] = problem
             break

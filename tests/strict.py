@@ -232,6 +232,7 @@ class Library:
     def __init__(self) -> None:
         self.random = types.SimpleNamespace(Generator=Generator, Philox4x3210=np.random.Philox)
         self.cuda = types.SimpleNamespace(Device=Device, get_current_stream=Stream, runtime=Runtime, MemoryHook=MemoryHook)
+        self.linalg = Linear()
         self.get_default_memory_pool = Pool
 
     def __getattr__(self, name: str) -> Any:
@@ -355,9 +356,42 @@ class Special:
     def __getattr__(self, name: str) -> Any:
         if name not in NAMES["special"]:
             raise AttributeError(f"cupyx.scipy.special of cupy {NAMES['cupy']} has no {name!r}")
-        if name != "erf":
+        if name not in ("erf", "erfc"):
             raise NotImplementedError(f"the strict array has no {name} yet; add one to tests/strict.py")
-        return lambda x: StrictArray(np.array([math.erf(each) for each in x._held.reshape(-1).tolist()], x.dtype).reshape(x.shape))
+        compute = getattr(math, name)
+        return lambda x: StrictArray(np.array([compute(each) for each in x._held.reshape(-1).tolist()], x.dtype).reshape(x.shape))
+
+
+class Linear:
+    """What stands in for cupy.linalg: like it, silent about matrices without an inverse unless asked to tell, which waits."""
+
+    telling = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("solve", "inv"):
+            raise NotImplementedError(f"the strict array has no linalg.{name} yet; add one to tests/strict.py")
+
+        @quiet
+        def compute(*arrays: StrictArray) -> StrictArray:
+            given = [held(each, name) for each in arrays]
+            if self.telling:
+                wait(name)
+                return StrictArray(getattr(np.linalg, name)(*given))
+            try:
+                return StrictArray(getattr(np.linalg, name)(*given))
+            except np.linalg.LinAlgError:
+                return StrictArray(np.full_like(given[-1], math.nan))
+
+        return compute
+
+    @contextlib.contextmanager
+    def tell(self) -> Iterator[None]:
+        """What stands in for cupyx.errstate(linalg="raise")."""
+        self.telling = True
+        try:
+            yield
+        finally:
+            self.telling = False
 
 
 class Generator:
@@ -699,6 +733,7 @@ class StrictBackend(backend.CudaBackend):
 
     device_type = "strict"
     special = Special()
+    told = LIBRARY.linalg.tell
 
 
 def register() -> None:

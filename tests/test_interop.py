@@ -6,6 +6,7 @@ import operator
 
 import numpy as np
 import pytest
+from compare import host
 
 import minigrad
 from minigrad import Tensor, from_dlpack, tensor
@@ -17,6 +18,7 @@ OPERATORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.host_only("memory shared with NumPy")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dlpack_shares_memory_with_numpy_both_ways(dtype: str) -> None:
     array = np.ones((2, 3), dtype)
@@ -28,6 +30,7 @@ def test_dlpack_shares_memory_with_numpy_both_ways(dtype: str) -> None:
     assert x[0, 0].item() == 0 and back[0, 0] == 0
 
 
+@pytest.mark.host_only("memory shared with NumPy")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_dlpack_shares_memory_with_pytorch_both_ways(dtype: str) -> None:
     torch = pytest.importorskip("torch")
@@ -43,6 +46,7 @@ def test_dlpack_shares_memory_with_pytorch_both_ways(dtype: str) -> None:
     assert x[0].item() == 0 and str(y.dtype) == f"torch.{dtype}"
 
 
+@pytest.mark.host_only("memory shared with NumPy")
 def test_dlpack_takes_views_and_empty_tensors() -> None:
     x = minigrad.arange(6).reshape(2, 3)
     assert np.from_dlpack(x.T[1:]).tolist() == [[1, 4], [2, 5]]
@@ -50,6 +54,7 @@ def test_dlpack_takes_views_and_empty_tensors() -> None:
     assert from_dlpack(x) is not x and from_dlpack(x).data_ptr() == x.data_ptr()
 
 
+@pytest.mark.host_only("memory shared with NumPy")
 def test_dlpack_refuses_what_wants_a_gradient_and_what_is_no_array() -> None:
     x = minigrad.ones(2, requires_grad=True)
     for each in (x, x * 2):
@@ -62,6 +67,7 @@ def test_dlpack_refuses_what_wants_a_gradient_and_what_is_no_array() -> None:
         from_dlpack(np.ones(2, complex))
 
 
+@pytest.mark.host_only("NumPy's arrays are on the CPU")
 @pytest.mark.parametrize("of_two", OPERATORS)
 def test_operators_with_numpy_arrays_on_either_side_give_tensors(of_two: object) -> None:
     array, x = np.array([1.5, 2.0, 3.0]), tensor([2.0, 2.0, 2.0], dtype=minigrad.float64)
@@ -70,6 +76,7 @@ def test_operators_with_numpy_arrays_on_either_side_give_tensors(of_two: object)
         np.testing.assert_allclose(ours.numpy(), expected)
 
 
+@pytest.mark.host_only("NumPy's arrays are on the CPU")
 def test_operators_with_numpy_arrays_carry_gradients() -> None:
     x = minigrad.ones(3, requires_grad=True)
     (np.array([1.0, 2.0, 3.0], np.float32) * x).sum().backward()
@@ -78,6 +85,7 @@ def test_operators_with_numpy_arrays_carry_gradients() -> None:
     assert isinstance(y, Tensor) and y.requires_grad
 
 
+@pytest.mark.host_only("NumPy's arrays are on the CPU")
 def test_in_place_with_the_other_kind() -> None:
     array, x = np.ones(2), tensor([1.0, 2.0])
     array += x
@@ -100,7 +108,7 @@ def test_numpys_functions_give_tensors(name: str) -> None:
     x = tensor([1.0, 2.25, 0.5])
     made = getattr(np, name)(x)
     assert isinstance(made, Tensor)
-    np.testing.assert_allclose(made.numpy(), getattr(np, name)(x.numpy()), 1e-6)
+    np.testing.assert_allclose(host(made), getattr(np, name)(host(x)), 1e-6)
 
 
 def test_numpys_functions_that_are_not_here_say_so() -> None:
@@ -109,6 +117,7 @@ def test_numpys_functions_that_are_not_here_say_so() -> None:
             call()
 
 
+@pytest.mark.host_only("starts a process of its own")
 def test_overflow_is_silent_here_and_heard_elsewhere() -> None:
     import subprocess
     import sys

@@ -272,7 +272,7 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     if isinstance(value, (torch.Tensor, minigrad.Tensor)):
-        return str(value.dtype).split(".")[-1], value.detach().numpy()
+        return str(value.dtype).split(".")[-1], value.detach().numpy(force=True)
     return value
 
 

@@ -51,7 +51,7 @@ def result_type(tensor1: Any, tensor2: Any) -> types.dtype:
     if tensor1.__class__ in _PLAIN and tensor2.__class__ in _PLAIN:
         kinds = {float: types.default_dtype(), int: types.dtype("int64"), bool: types.dtype("bool")}
         return max((kinds[tensor1.__class__], kinds[tensor2.__class__]), key=lambda kind: "biuf".index(kind.numpy.kind))
-    return types.of_numpy(np.result_type(*[each for each in promote(tensor1, tensor2) if each.__class__ not in _PLAIN]))
+    return types.of_numpy(next(each.dtype for each in promote(tensor1, tensor2) if each.__class__ not in _PLAIN))
 
 
 def promote_types(type1: Any, type2: Any) -> types.dtype:

@@ -9,8 +9,6 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..tape import Variable, record, wrap
 from .elementwise import (
     _PLAIN,
@@ -162,15 +160,14 @@ def _over_square(xp: Any, numerator: Any, a: Any, b: Any) -> Any:
 
 def hypot(a: Any, b: Any) -> Tensor:
     """y = √(a² + b²), without overflow        da = dy a / y        db = dy b / y"""
-    x, y = _floats("hypot", a, b)
+    x, y = _floats("hypot", a, b, "biu")
     value = _both(_of(x).hypot, x, y)
     return record("hypot", value, (a, b), (lambda xp, dy, a, b, y: dy * a / y, lambda xp, dy, a, b, y: dy * b / y), (a, b, value))
 
 
 def logaddexp(a: Any, b: Any) -> Tensor:
     """y = ln(eᵃ + eᵇ), without overflow        da = dy eᵃ⁻ʸ        db = dy eᵇ⁻ʸ"""
-    x, y = promote(*_tensors("logaddexp", a, b))
-    _refuse("logaddexp", "biu", x)
+    x, y = _floats("logaddexp", a, b, "biu")
     value = _both(_of(x).logaddexp, x, y)
     rule = (lambda xp, dy, a, b, y: dy * xp.exp(a - y), lambda xp, dy, a, b, y: dy * xp.exp(b - y))
     return record("logaddexp", value, (a, b), rule, (a, b, value))
@@ -179,8 +176,8 @@ def logaddexp(a: Any, b: Any) -> Tensor:
 def xlogy(a: Any, b: Any) -> Tensor:
     """y = a ln b, 0 where a = 0 whatever b        da = dy ln b        db = dy a / b"""
     x, y = promote(a, b)
-    dtype = _floating(y if x.__class__ in _PLAIN else x).dtype
-    value = _both(lambda x, y: np.where((x == 0) & (y == y), 0.0, x * np.log(y)).astype(dtype), x, y)  # NaN stays NaN
+    xp, dtype = _library(x, y), _floating(y if x.__class__ in _PLAIN else x).dtype
+    value = _both(lambda x, y: xp.where((x == 0) & (y == y), 0.0, x * xp.log(y)).astype(dtype), x, y)  # NaN stays NaN
     rule = (lambda xp, dy, a, b: dy * xp.log(_where_used(xp, a, b)), lambda xp, dy, a, b: dy * a / b)
     return record("xlogy", value, (a, b), rule, (a, b))
 
@@ -193,9 +190,11 @@ def _where_used(xp: Any, a: Any, b: Any) -> Any:
 def fmod(a: Any, b: Any) -> Tensor:
     """y = the rest of a / b, with the sign of a        da = dy        db = -dy (a / b without its fraction)"""
     x, y = promote(a, b)
+    _refuse("fmod", "b", x, y)
     _refuse_zero(x, y)
+    xp = _library(x, y)
     rule = (lambda xp, dy, whole: dy, lambda xp, dy, whole: -dy * whole)
-    return record("fmod", _both(np.fmod, x, y), (a, b), rule, (_both(lambda x, y: np.trunc(x / y), x, y) if wants(b) else None,))
+    return record("fmod", _both(xp.fmod, x, y), (a, b), rule, (_both(lambda x, y: xp.trunc(x / y), x, y) if wants(b) else None,))
 
 
 def fmax(a: Any, b: Any) -> Tensor:
@@ -218,8 +217,11 @@ def _not_nan(name: str, wins: Any, a: Any, b: Any) -> Tensor:
 def copysign(a: Any, b: Any) -> Tensor:
     """y = |a| with the sign of b        da = dy where the signs agree, -dy where not, 0 where a is 0        db = 0"""
     x, y = (_floating(each) for each in promote(a, b))
-    value = _both(np.copysign, x, y)
-    turn = _both(lambda x, y: np.where(x == 0, 0.0, np.where(np.signbit(x) == np.signbit(y), 1.0, -1.0)).astype(value.dtype), x, y)
+    xp = _library(x, y)
+    value = _both(xp.copysign, x, y)
+    turn = None  # where a is a number, nobody asks
+    if x.__class__ not in _PLAIN:
+        turn = xp.where(x == 0, 0.0, xp.where(xp.signbit(value) == xp.signbit(x), 1.0, -1.0)).astype(value.dtype)
     return record("copysign", value, (a, b), (lambda xp, dy, turn: dy * turn, lambda xp, dy, turn: xp.zeros_like(dy)), (turn,))
 
 
@@ -239,7 +241,7 @@ def heaviside(a: Any, values: Any) -> Tensor:
     x, y = promote(*_tensors("heaviside", a, values))
     if a.array.dtype != values.array.dtype:
         raise RuntimeError(f"heaviside needs two tensors of one dtype, got {a.dtype} and {values.dtype}")
-    return wrap(_both(lambda x, y: np.heaviside(x, y).astype(x.dtype), x, y))
+    return wrap(_both(lambda x, y: _of(x).heaviside(x, y).astype(x.dtype), x, y))
 
 
 def bitwise_left_shift(a: Any, b: Any) -> Tensor:
@@ -259,8 +261,14 @@ def _shifted(shift: Any, a: Any, b: Any) -> Tensor:
     return wrap(_both(shift, x, y))
 
 
-def _floats(name: str, a: Any, b: Any) -> tuple[Any, Any]:
+def _library(x: Any, y: Any) -> Any:
+    """The array library of two operands, one of which may be a plain number."""
+    return _of(y if x.__class__ in _PLAIN else x)
+
+
+def _floats(name: str, a: Any, b: Any, refused: str = "") -> tuple[Any, Any]:
     x, y = promote(*_tensors(name, a, b))
+    _refuse(name, refused, x, y)
     return _floating(x), _floating(y)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import types
 from ..tape import Variable, wrap
-from .create import clone
-from .elementwise import _of
-from .index import _chosen, diagonal, placed
+from .create import clone, finish
+from .elementwise import _of, _require_same_device, where
+from .index import _chosen, _require_mask, diagonal, placed, safe_index
 from .matrix import bmm, matmul, mv, outer
 from .reduce import sum
 from .shape import axis_of, cat, expand, flatten, flip, movedim, reshape, roll, split, stack, transpose
@@ -158,9 +158,10 @@ def unfold(x: Any, dimension: int, size: int, step: int = 1) -> Tensor:
     length = x.array.shape[axis] if x.array.ndim else 1
     if not 0 <= size <= length or step <= 0:
         raise RuntimeError(f"unfold needs a window of at most {length} and a step of at least 1, got size {size} and step {step}")
-    starts = np.arange(0, length - size + 1, step)
-    places = _of(x.array).asarray(starts[:, None] + np.arange(size))
-    x = x if x.array.ndim else reshape(x, 1)
+    xp = _of(x.array)
+    places = xp.arange(0, length - size + 1, step)[:, None] + xp.arange(size)
+    if x.array.ndim == 0:
+        return _chosen(reshape(x, 1), (places.reshape(-1),))
     return movedim(_chosen(x, (*(slice(None),) * axis, places)), axis + 1, -1)
 
 
@@ -250,7 +251,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = "int64", d
 
 
 def _indices(pairs: Any, dtype: Any, device: Any) -> Tensor:
-    return wrap(np.stack(pairs)).to(device=device, dtype=dtype)
+    return finish(np.stack(pairs), dtype, device, False)
 
 
 # ------------------------------------------------------------------------------------------------------------- products
@@ -333,17 +334,27 @@ def index_put(x: Any, indices: Sequence[Any], values: Any, accumulate: bool = Fa
         y = clone(x)
         y[tuple(indices)] = values
         return y
-    place = tuple([each.array for each in indices])
-    shape = x.array[place].shape
-    return x + placed(expand(values, shape), x.array.shape, place, True)
+    _require_alike("index_put", x, values)
+    place = safe_index(x, indices)
+    return x + placed(expand(values, x.array[place].shape), x.array.shape, place, True)
+
+
+def _require_alike(name: str, x: Any, source: Any) -> None:
+    _require_same_device(x.array, source.array)
+    if source.array.dtype != x.array.dtype:
+        raise RuntimeError(f"{name} needs a source of the tensor's dtype, {x.dtype}, got {source.dtype}; use source.to(x.dtype)")
 
 
 def masked_scatter(x: Any, mask: Any, source: Any) -> Tensor:
     """y = x with the first elements of `source`, in order, where the mask holds"""
-    mask = wrap(_of(mask.array).broadcast_to(mask.array, x.array.shape))
-    count = int(mask.array.sum())
-    if source.array.size < count:
-        raise RuntimeError(f"masked_scatter needs as many elements as the mask holds, {count}, got {source.array.size}")
-    y = clone(x)
-    y[mask] = reshape(source, -1)[:count]
-    return y
+    _require_mask(x, mask)
+    _require_alike("masked_scatter", x, source)
+    xp, size = _of(x.array), source.array.size
+    x = expand(x, broadcast_shapes(x.array.shape, mask.array.shape))
+    mask = xp.broadcast_to(mask.array, x.array.shape)
+    counts = xp.cumsum(mask.reshape(-1))
+    xp.refuse_where(counts[-1:] > size, RuntimeError(f"masked_scatter: the mask holds more often than the source's {size} elements"))
+    if size == 0:
+        return clone(x)
+    place = (counts - 1).clip(0, size - 1).reshape(mask.shape)
+    return where(wrap(mask), _chosen(reshape(source, -1), (place,)), x)

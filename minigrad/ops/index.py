@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+_INT64 = np.dtype(np.int64)
+_IDS = (_INT64, np.dtype(np.int32))  # what PyTorch takes for positions
+
+
 def getitem(x: Any, index: Any) -> Tensor:
     """y = x[index]: integers, slices, None, ..., boolean masks, tensors or lists of integers, and mixtures.
 
@@ -31,7 +35,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     direct, chosen = split_index(x, index)
     if direct is not None:
         x = _plain(x, direct)
-    return x if chosen is None else _chosen(x, chosen)
+    return x if chosen is None else _chosen(x, reachable(x, chosen))
 
 
 def _plain(x: Any, index: Any) -> Tensor:
@@ -48,7 +52,7 @@ def _plain(x: Any, index: Any) -> Tensor:
 
 
 def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
-    shape, index = x.array.shape, reachable(x, index)
+    shape = x.array.shape
     try:
         value = x.array[index]
     except IndexError as problem:
@@ -58,8 +62,10 @@ def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
 
 
 def reachable(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`index`, its integers 0 where the tensor has no elements: there PyTorch does not look whether they are in range."""
-    return index if x.array.size else tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
+    """`index`, safe to index with; where the tensor has no elements PyTorch does not look at integers, which are 0 then."""
+    if x.array.size:
+        return _of(x.array).in_shape(index, x.array.shape)
+    return tuple([each * 0 if _is_array(each) and each.dtype != bool else each for each in index])
 
 
 def placed(values: Any, shape: tuple[int, ...], index: Any, repeats: bool) -> Tensor:
@@ -73,6 +79,9 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
 
     Like PyTorch and unlike NumPy, integers are applied first and do not count as arrays where the two stand together.
     """
+    if isinstance(index, Variable) and index.array.dtype is _INT64 and index.array.ndim and x.array.ndim:
+        _require_same_device(x.array, index.array)  # the commonest, x[ids], needs nothing of what follows
+        return None, (index.array,)
     parts = tuple(index) if isinstance(index, tuple) or _is_nested(index) else (index,)
     for each in parts:
         if each.__class__ is slice and each.step is not None and each.step <= 0:
@@ -81,7 +90,7 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
         return parts, None
     arrays = [_as_index(x, each) for each in parts]
     full = _without_ellipsis(x, arrays)
-    full = _fitting(x, full)
+    _require_fitting(x, full)
     # A bool without axes makes an axis of size 1, and chooses that one entry or none.
     sizes = [max(_covers(each), 1) for each in full]
     direct = tuple([_beside_arrays(each) for each, size in zip(full, sizes, strict=True) for _ in range(size)])
@@ -97,27 +106,27 @@ def split_index(x: Any, index: Any) -> tuple[Any, Any]:
     return (None if trivial else direct), (tuple(chosen) or None)
 
 
+def safe_index(x: Any, parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Tensors of integers and masks as arrays to index with, one for each of the first axes."""
+    full = _without_ellipsis(x, [_as_index(x, each) for each in parts])
+    _require_fitting(x, full)
+    return reachable(x, tuple(full))
+
+
 def _is_nested(index: Any) -> bool:
     """Whether a list stands for a tuple of indices: PyTorch reads x[[[0, 1], [2, 3]]] as x[[0, 1], [2, 3]]."""
     kinds = (list, tuple, range, slice, Variable, np.ndarray)
     return isinstance(index, list) and any([each is None or each is ... or isinstance(each, kinds) for each in index])
 
 
-def _fitting(x: Any, full: Sequence[Any]) -> list[Any]:
-    """The parts, safe to index with; IndexError where a mask has not the shape of the axes it covers, or ids lie outside theirs.
-
-    NumPy does not look at masks where there are no elements, a device not at ids.
-    """
-    axis, shape, fitting = 0, x.array.shape, []
+def _require_fitting(x: Any, full: Sequence[Any]) -> None:
+    """IndexError where a mask has not the shape of the axes it covers; NumPy does not look where there are no elements."""
+    axis, shape = 0, x.array.shape
     for each in full:
-        covered = 0 if each is None else _covers(each)
-        if _is_array(each) and each.dtype != bool:
-            each = _of(each).in_axis(each, shape[axis], f"ids for axis {axis} of a tensor of shape {tuple(shape)}")
-        elif _is_array(each) and each.shape != shape[axis : axis + each.ndim]:
-            raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
-        fitting.append(each)
-        axis += covered
-    return fitting
+        if each is not None:
+            if _is_array(each) and each.dtype == bool and each.shape != shape[axis : axis + each.ndim]:
+                raise IndexError(f"a mask of shape {tuple(each.shape)} does not fit axis {axis} of a tensor of shape {tuple(shape)}")
+            axis += _covers(each)
 
 
 def _beside_arrays(part: Any) -> Any:
@@ -193,7 +202,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     """`index` along `dim` and every entry's own position along the other axes, as one index into `x`."""
     axis, ids = axis_of(x, dim), index.array
-    if ids.size and ids.dtype.name not in ("int64", "int32"):
+    if ids.size and ids.dtype not in _IDS:
         raise RuntimeError(f"{name} needs an index of int64 or int32, got {index.dtype}")
     if ids.ndim != x.array.ndim:
         raise RuntimeError(f"{name} needs an index with as many axes as the tensor, got shapes {tuple(index.shape)} and {tuple(x.shape)}")
@@ -235,7 +244,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
     if input.array.ndim == 0:
         return index_select(input.reshape(1), dim, index).reshape(())
     axis = axis_of(input, dim)
-    if index.array.ndim > 1 or index.array.dtype.name not in ("int64", "int32"):
+    if index.array.ndim > 1 or index.array.dtype not in _IDS:
         raise (IndexError if index.array.ndim > 1 else RuntimeError)(
             f"index_select needs a vector of integers, got shape {tuple(index.shape)} of {index.dtype}"
         )
@@ -321,7 +330,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     """y = x with the entries of `source` along `dim` added where a vector of integers says        dsource = alpha dy[index]"""
     if index.array.ndim > 1:
         raise IndexError(f"index_add needs a vector of integers, got shape {tuple(index.shape)}")
-    if index.array.dtype.name not in ("int64", "int32"):
+    if index.array.dtype not in _IDS:
         raise RuntimeError(f"index_add needs ids of int64 or int32, got {index.dtype}")
     if input.array.ndim == 0:
         if source.array.ndim:
@@ -392,14 +401,14 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tenso
     xp = _of(input.array)
     counts = _of(repeats.array).to_host(repeats.array) if isinstance(repeats, Variable) else np.asarray(repeats)
     size = input.array.shape[axis]
-    if counts.ndim > 1 or counts.dtype.name not in ("int64", "int32"):
+    if counts.ndim > 1 or counts.dtype not in _IDS:
         raise RuntimeError(f"repeat_interleave needs a vector of counts of int64 or int32, got shape {counts.shape} of {counts.dtype}")
     if counts.size and counts.min() < 0:
         raise RuntimeError(f"repeat_interleave needs counts of at least 0, got {counts.min()}")
     if counts.ndim and counts.size not in (1, size):
         raise RuntimeError(f"repeat_interleave needs one count, or one for each of the {size} entries, got {counts.size}")
-    ids = np.repeat(np.arange(size), counts.reshape(-1) if counts.ndim else counts)
-    return _chosen(input, (*(slice(None),) * axis, xp.asarray(ids)))
+    ids = xp.repeat(xp.arange(size), int(counts.item())) if counts.size == 1 else xp.from_host(np.repeat(np.arange(size), counts))
+    return _chosen(input, (*(slice(None),) * axis, ids))
 
 
 def tril(input: Any, diagonal: int = 0) -> Tensor:

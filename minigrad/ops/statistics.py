@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..tape import Variable, record, wrap
-from .create import tensor
-from .elementwise import _of, _tensors, isnan, maximum, where
+from .create import full, tensor
+from .elementwise import _of, _require_same_device, _tensors, isnan, maximum, where
 from .reduce import Dims, ValuesAndIndices, amax, amin, argsort, mean, norm, sort, std, sum, var
 from .shape import axis_of, cat, flatten, narrow, unsqueeze
 
@@ -68,7 +68,7 @@ def _median_of_all(x: Any) -> Tensor:
     if x.array.size == 0:
         if x.array.dtype.kind != "f":
             raise RuntimeError(f"the median of no integers is not defined: shape {tuple(x.shape)} of {x.dtype}")
-        return tensor(math.nan, dtype=x.dtype, device=x.device)
+        return full((), math.nan, dtype=x.dtype, device=x.device)
     value = median(flatten(x).detach(), 0).values.array
     hit = (x.array == value) | ((x.array != x.array) & (value != value))
     share = (hit / hit.sum()).astype(x.array.dtype)
@@ -80,20 +80,24 @@ def quantile(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, i
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.quantile.html
     """
-    parts = q if isinstance(q, Variable) else tensor(q, dtype=x.dtype, device=x.device)
+    made = {"dtype": x.dtype, "device": x.device}
+    parts = q if isinstance(q, Variable) else full((), q, **made) if isinstance(q, (int, float)) else tensor(q, **made)
     if x.array.dtype.kind != "f" or parts.array.dtype != x.array.dtype:
         raise RuntimeError(f"quantile needs x and q of one floating-point dtype, got {x.dtype} and {parts.dtype}")  # type: ignore[attr-defined]
     if x.array.size == 0:
         raise RuntimeError(f"a quantile of no elements is not defined: shape {tuple(x.shape)}")
-    if parts.array.ndim > 1 or not ((parts.array >= 0) & (parts.array <= 1)).all():
-        raise RuntimeError("quantile needs q as a number or a vector, in [0, 1]")
+    refused = RuntimeError("quantile needs q as a number or a vector, in [0, 1]")
+    if parts.array.ndim > 1:
+        raise refused
+    _of(parts.array).refuse_where(~((parts.array >= 0) & (parts.array <= 1)), refused)
+    if dim is not None and x.array.ndim == 0 and axis_of(x, dim) == 0:
+        dim = None  # no axis counts as one
     ordered = sort(flatten(x) if dim is None else x.movedim(dim, -1), -1).values
-    rank = parts.array * (ordered.array.shape[-1] - 1)
+    rank = parts.array.reshape(-1) * (ordered.array.shape[-1] - 1)
     low, high, weight = _between(rank, interpolation)
     value = ordered[..., low].lerp(ordered[..., high], weight.expand((*ordered.array.shape[:-1], *weight.array.shape)))
-    missing = isnan(ordered[..., -1:]).any(-1)
-    value = where(missing.unsqueeze(-1) if parts.array.ndim else missing, math.nan, value)
-    value = value.movedim(-1, 0) if parts.array.ndim else value
+    value = where(isnan(ordered[..., -1:]), math.nan, value)
+    value = value.movedim(-1, 0) if parts.array.ndim else value.squeeze(-1)
     if not keepdim:
         return value
     return value.reshape((*parts.array.shape, *[1] * x.array.ndim)) if dim is None else value.unsqueeze(axis_of(x, dim) + parts.array.ndim)
@@ -127,10 +131,10 @@ def _running(name: str, x: Any, dim: int) -> ValuesAndIndices:
     if x.array.ndim == 0:
         return sort(x)
     xp = _of(x.array)
-    best = getattr(xp, name).accumulate(x.array, axis=axis)
+    best = xp.running(name, x.array, axis)
     at_best = (x.array == best) | (x.array != x.array)
     places = xp.arange(x.array.shape[axis]).reshape([-1 if each == axis else 1 for each in range(x.array.ndim)])
-    indices = wrap(xp.maximum.accumulate(xp.where(at_best, places, 0), axis=axis))
+    indices = wrap(xp.running("maximum", xp.where(at_best, places, 0), axis))
     return ValuesAndIndices(x.take_along_dim(indices, dim), indices)
 
 
@@ -167,8 +171,10 @@ def unique_consecutive(x: Any, return_inverse: bool = False, return_counts: bool
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Where the elements of one tensor (or number) occur among those of another"""
     like = elements if isinstance(elements, Variable) else test_elements
-    x, y = (each.array if isinstance(each, Variable) else each for each in (elements, test_elements))
-    return wrap(_of(like.array).isin(x, y, invert=invert))
+    xp = _of(like.array)
+    x, y = (each.array if isinstance(each, Variable) else xp.full((), each) for each in (elements, test_elements))
+    _require_same_device(x, y)
+    return wrap(xp.isin(x, y, invert=invert))
 
 
 def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None) -> Tensor:
@@ -177,7 +183,8 @@ def searchsorted(sorted_sequence: Any, input: Any, *, out_int32: bool = False, r
     Source: https://docs.pytorch.org/docs/stable/generated/torch.searchsorted.html
     """
     right = right if side is None else side == "right"
-    rows, wanted = sorted_sequence.array, input.array if isinstance(input, Variable) else _of(sorted_sequence.array).asarray(input)
+    rows, wanted = sorted_sequence.array, input.array if isinstance(input, Variable) else _of(sorted_sequence.array).full((), input)
+    _require_same_device(rows, wanted)
     if rows.ndim > 1 and rows.shape[:-1] != wanted.shape[:-1]:
         raise RuntimeError(f"searchsorted needs a vector, or as many rows as values: {tuple(rows.shape)} and {tuple(wanted.shape)}")
     kind = np.int32 if out_int32 else np.int64
@@ -274,5 +281,5 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tens
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cosine_similarity.html
     """
     product = x1 * x2
-    lengths = [maximum(norm(each, 2, dim, True), tensor(eps, dtype=each.dtype, device=each.device)) for each in (x1, x2)]
+    lengths = [maximum(norm(each, 2, dim, True), full((), eps, dtype=each.dtype, device=each.device)) for each in (x1, x2)]
     return sum(product / lengths[0] / lengths[1], dim)
