@@ -82,7 +82,8 @@ def cross_entropy(
     (1)  yₙ = ln Σ_v exp(x_nv) - x_n,target        (1')  dx_nv = dyₙ (softmax(xₙ)_v - [v = target])
 
     Shapes: input (N, C), target (N,) of class ids; or (N, C, d1, …) and (N, d1, …); or (C,) and (). A target of
-        input's shape holds probabilities. Targets equal to `ignore_index` count for nothing.
+        input's shape holds probabilities. Targets equal to `ignore_index` count for nothing: their logits, NaN included,
+        reach neither the loss nor any gradient, and their own gradient is 0 (PyTorch's is NaN where they are NaN).
     Raises: IndexError for classes outside [0, C), RuntimeError for shapes that do not fit
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html
 
@@ -131,15 +132,16 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
     """One node: the losses of rows of logits (N, V), each times how much it counts, reduced."""
     x, xp = logits.array, backend.of(logits.array)
     rows = xp.arange(ids.size)
-    safe = ids if counts is None else xp.where(counts == 0, 0, ids)
-    shifted = x - x.max(axis=1, keepdims=True) if x.size else x.copy()
+    void = None if counts is None else counts == 0  # rows that count for nothing: whatever they hold, NaN included, stays there
+    safe = ids if void is None else xp.where(void, 0, ids)
+    shifted = _shifted(x, void)
     picked = shifted[rows, safe]
     p = xp.exp(shifted, out=shifted)
     sums = p.sum(axis=1, keepdims=True)
     p /= sums
     value = xp.log(sums[:, 0]) - picked  # (1)
     if counts is not None:
-        value = xp.where(counts == 0, 0, value * counts).astype(x.dtype)
+        value = value * counts
     weights = xp.ones(ids.shape, x.dtype) if counts is None else counts
     total = xp.asarray(weights.sum()) if reduction == "mean" else None
     if reduction != "none":
@@ -150,7 +152,10 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
 
     def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any) -> Any:
         scale = weights * (dy if divisor is None else dy / divisor)
+        if void is not None and divisor is None:
+            scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
         if isinstance(dy, Tensor):
+            x = x if void is None else ops.masked_fill(x, wrap(void[:, None]), 0.0)
             return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, safe), False)
         dx = p * scale[:, None]  # (1')
         dx[rows, safe] -= scale
@@ -159,9 +164,22 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
     return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor))
 
 
+def _shifted(x: Any, void: Any) -> Any:
+    """Each row of x less its largest element, and 0 in the rows that are void."""
+    if void is None:
+        return x - x.max(axis=1, keepdims=True) if x.size else x.copy()
+    with _quiet():  # void rows may hold infinities
+        shifted = x - x.max(axis=1, keepdims=True) if x.size else x.copy()
+    shifted[void] = 0
+    return shifted
+
+
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:
     """Cross-entropy with probabilities as targets, or with classes smoothed into probabilities."""
     axis = 0 if input.array.ndim == 1 else 1
+    if not target.is_floating_point():
+        _rows_and_classes(input, target)
+        input = ops.masked_fill(input, wrap(target.array == ignore_index).unsqueeze(axis), 0.0)  # NaN in ignored rows stays there
     classes = input.array.shape[axis]
     log_p = ops.log_softmax(input, axis)
     scaled = log_p if weight is None else log_p * weight.reshape([-1 if each == axis else 1 for each in range(input.array.ndim)])
@@ -179,7 +197,12 @@ def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index
         return losses if reduction == "none" else losses.sum()
     safe = backend.of(used.array).where(used.array != 0, target.array, 0)
     counts = used if weight is None else wrap(weight.array[safe]) * used
-    return losses.sum() / counts.sum()
+    return losses.sum() / _or_nan(counts.sum())
+
+
+def _or_nan(count: Tensor) -> Tensor:
+    """A count to divide by: NaN for 0, so that the mean of nothing is NaN without a warning, there and on the way back."""
+    return count.masked_fill(count == 0, float("nan"))
 
 
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
@@ -192,14 +215,16 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, ignore
     rows, ids = _rows_and_classes(input, target)
     counts = _weights(ids, weight, ignore_index, input)
     xp = backend.of(ids)
-    safe = ids if counts is None else xp.where(counts == 0, 0, ids)
-    picked = -rows[wrap(xp.arange(ids.size)), wrap(safe)]
-    losses = picked if counts is None else ops.where(wrap(counts == 0), 0.0, picked * wrap(counts))
+    void = None if counts is None else counts == 0
+    safe = ids if void is None else xp.where(void, 0, ids)
+    losses = -rows[wrap(xp.arange(ids.size)), wrap(safe)]
+    if void is not None:
+        losses = ops.masked_fill(losses, wrap(void), 0.0) * wrap(counts)
     if reduction == "none":
         return losses.reshape(target.array.shape)
     if reduction == "sum":
         return losses.sum()
-    return losses.sum() / (wrap(counts.sum()) if counts is not None else ids.size or float("nan"))
+    return losses.sum() / (_or_nan(wrap(counts.sum())) if counts is not None else ids.size or float("nan"))
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -38,7 +38,7 @@ FLOORS = [
     {"minigrad_nn.module"},
     {"minigrad_nn.init", "minigrad_nn.functional", "minigrad_nn.utils.*"},
     {f"minigrad_nn.{name}" for name in ("layers", "container", "linear", "embedding", "dropout", "norm", "loss")},
-    {"minigrad_nn.cells"},
+    {"minigrad_nn.cells", "minigrad_nn.masks", "minigrad_nn.states", "minigrad_nn.conventions"},
     {"minigrad_nn.scan"},
     {"minigrad_nn.recurrent"},
     {"minigrad_nn.optim.*"},

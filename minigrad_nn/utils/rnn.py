@@ -162,7 +162,7 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     running = np.arange(sizes[0])[:, None] < sizes  # (T, B)
     steps, rows = running.nonzero()  # (ΣT,) each, step after step
     columns = rows if order is None else order[rows]
-    data = _taken("pack_padded_sequence", input, _on_device((columns, steps) if batch_first else (steps, columns), input))
+    data = taken("pack_padded_sequence", input, _on_device((columns, steps) if batch_first else (steps, columns), input))
     orders = (None, None) if order is None else map(wrap, _on_device((order, np.argsort(order)), input))
     return PackedSequence(data, wrap(running.sum(axis=1)), *orders)
 
@@ -203,7 +203,7 @@ def pad_packed_sequence(
     return record("pad_packed_sequence", value, (data,), (lambda xp, dy: dy[place],)), wrap(lengths)
 
 
-def _taken(op: str, x: Tensor, place: tuple[Any, ...]) -> Tensor:
+def taken(op: str, x: Tensor, place: tuple[Any, ...]) -> Tensor:
     """y = x[place], which names no element twice        dx = 0 with dy put there"""
     shape = x.array.shape
     return record(op, x.array[place], (x,), (lambda xp, dy: xp.placed(dy, shape, place, False),))
