@@ -5,7 +5,7 @@
 Linear(in_features=3, out_features=2, bias=True)
 """
 
-from . import functional, init, masks, optim, states, utils
+from . import conventions, functional, init, masks, optim, states, utils
 from .cells import LSTMCell
 from .container import ModuleList, Sequential
 from .layers import CrossEntropyLoss, Dropout, Embedding, Linear, MSELoss, NLLLoss, ReLU, Sigmoid, Tanh
@@ -17,7 +17,7 @@ from .states import InitialState, StateBridge, detach_state, last_outputs, last_
 
 __all__ = [
     "LSTM", "CrossEntropyLoss", "Dropout", "Embedding", "InitialState", "LSTMCell", "Linear", "MSELoss", "Module", "ModuleList",
-    "NLLLoss", "Parameter", "ReLU", "Sequential", "Sigmoid", "StateBridge", "Tanh", "detach_state", "functional", "init",
+    "NLLLoss", "Parameter", "ReLU", "Sequential", "Sigmoid", "StateBridge", "Tanh", "conventions", "detach_state", "functional", "init",
     "last_outputs", "last_states", "masked_cross_entropy", "masked_mean", "masks", "optim", "require_matching_states",
     "sequence_mask", "sequence_mask_", "states", "top_state", "utils",
 ]  # fmt: skip
