@@ -61,7 +61,7 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int | tuple[int, ...] | None = Non
     """The mean of the elements where the mask holds, over everything or along `dim`; NaN where there are none.
 
     Shapes: x (*), mask of x's shape, or of its first axes: (T, B) beside (T, B, H) chooses whole vectors
-    Raises: RuntimeError for a mask that is not of bools or does not fit
+    Raises: RuntimeError for a mask that is not of bools or does not fit, and for an x of integers
 
     >>> import minigrad
     >>> x = minigrad.tensor([[1.0, 2.0, float("nan")], [3.0, float("nan"), float("nan")]])
@@ -70,6 +70,8 @@ def masked_mean(x: Tensor, mask: Tensor, dim: int | tuple[int, ...] | None = Non
     """
     if mask.array.dtype != bool:
         raise RuntimeError(f"a mask holds bools, got {mask.dtype}; make one by comparing: mask != 0")
+    if not x.is_floating_point():
+        raise RuntimeError(f"a mean needs floating point, got {x.dtype}; use x.float()")
     if mask.array.shape != x.array.shape[: mask.array.ndim]:
         raise RuntimeError(f"a mask must have the shape of x, {tuple(x.shape)}, or of its first axes, got {tuple(mask.shape)}")
     real = _beside(mask, x).expand(x.array.shape)
@@ -106,9 +108,9 @@ def masked_cross_entropy(
     if reduction not in ("mean", "sequence_mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sequence_mean', 'sum' or 'none', got {reduction!r}")
     real = _which_are_real(input, target, lengths, mask, batch_first)
-    rows, ids = input.reshape(-1, input.array.shape[-1]), target.masked_fill(~real, ignore_index)
+    ids = target.long().masked_fill(~real, ignore_index)
     how = "none" if reduction == "sequence_mean" else reduction
-    losses = F.cross_entropy(rows, ids.reshape(-1), weight, ignore_index, how, label_smoothing)
+    losses = F.cross_entropy(input.flatten(0, 1), ids.reshape(-1), weight, ignore_index, how, label_smoothing)
     if reduction in ("mean", "sum"):
         return losses
     losses = losses.reshape(target.array.shape)
@@ -134,6 +136,8 @@ def _which_are_real(input: Tensor, target: Tensor, lengths: Any, mask: Tensor | 
     if input.array.ndim != 3 or tuple(input.shape[:2]) != shape:
         axes = "(B, T, V) and targets (B, T)" if batch_first else "(T, B, V) and targets (T, B)"
         raise RuntimeError(f"masked_cross_entropy needs logits {axes}, got shapes {tuple(input.shape)} and {shape}")
+    if target.array.dtype.kind not in "iu":
+        raise RuntimeError(f"masked_cross_entropy needs classes as targets, integers, got {target.dtype}; use target.long()")
     if mask is None:
         return _real_steps(shape, lengths, batch_first, input)
     if mask.array.dtype != bool or tuple(mask.shape) != shape:

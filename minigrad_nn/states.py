@@ -244,9 +244,7 @@ class InitialState(Module):
 
     c: Parameter | None
 
-    def __init__(
-        self, rows: int, hidden_size: int, cell: bool = True, proj_size: int = 0, device: Any = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, rows: int, hidden_size: int, cell: bool = True, proj_size: int = 0, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         self.h = Parameter(minigrad.zeros(rows, 1, proj_size or hidden_size, device=device, dtype=dtype))
         self.register_parameter("c", Parameter(minigrad.zeros(rows, 1, hidden_size, device=device, dtype=dtype)) if cell else None)

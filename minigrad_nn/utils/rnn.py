@@ -16,6 +16,8 @@ Source: https://docs.pytorch.org/docs/stable/nn.html#utilities
 
 from __future__ import annotations
 
+import numbers
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -188,7 +190,7 @@ def pad_packed_sequence(
         raise TypeError(f"expected a PackedSequence, got {type(sequence).__name__}; pack_padded_sequence and pack_sequence make them")
     data, running = sequence.data, _running(sequence)
     longest, batch = running.shape
-    total = longest if total_length is None else total_length
+    total = longest if total_length is None else operator.index(total_length)
     if total < longest:
         raise ValueError(f"total_length must be at least {longest}, the length of the longest sequence, got {total_length}")
     steps, rows = running.nonzero()
@@ -223,9 +225,7 @@ def _running(sequence: PackedSequence) -> Any:
 # ---------------------------------------------------------------------------------------------------- padded and listed
 
 
-def pad_sequence(
-    sequences: Iterable[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
-) -> Tensor:
+def pad_sequence(sequences: Iterable[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right") -> Tensor:
     """Sequences side by side, each padded to the longest one's length; in the dtype of the first.
 
     Shapes: B times (T_b, *) → (T, B, *), or (B, T, *) with batch_first
@@ -264,8 +264,8 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Any, batch_first: bool = F
     >>> [each.tolist() for each in unpad_sequence(minigrad.tensor([[1, 2], [3, 0]]), [2, 1])]
     [[1, 3], [2]]
     """
-    sizes, shape = host_lengths(lengths), padded_sequences.array.shape
     time, batch = _axes(padded_sequences, batch_first)
+    sizes, shape = host_lengths(lengths), padded_sequences.array.shape
     if sizes.size != shape[batch]:
         raise ValueError(f"there are {sizes.size} lengths for the {shape[batch]} sequences in shape {tuple(shape)}")
     if ((sizes < 0) | (sizes > shape[time])).any():
@@ -343,7 +343,8 @@ def host_lengths(lengths: Any) -> Any:
     given = _host(lengths if isinstance(lengths, Tensor) else ops.create.tensor(lengths, device="cpu"))
     if given.ndim != 1:
         raise RuntimeError(f"lengths must be one-dimensional, one number per sequence, got shape {given.shape}")
-    sizes = given.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        sizes = given.astype(np.int64)
     if (sizes != given).any():
         raise RuntimeError(f"lengths must be whole numbers, got {given.tolist()}")
     return sizes
@@ -351,8 +352,6 @@ def host_lengths(lengths: Any) -> Any:
 
 def _lengths_to_pack(input: Tensor, lengths: Any, batch_first: bool) -> Any:
     """The lengths on the host, after every check of `pack_padded_sequence`."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"expected a padded tensor, got {type(input).__name__}; a list of sequences is for pack_sequence")
     time, batch = _axes(input, batch_first)
     sizes, shape = host_lengths(lengths), input.array.shape
     if not input.array.size:
@@ -368,7 +367,9 @@ def _lengths_to_pack(input: Tensor, lengths: Any, batch_first: bool) -> Any:
 
 
 def _axes(x: Tensor, batch_first: bool) -> tuple[int, int]:
-    """(time axis, batch axis); IndexError for a tensor that lacks them."""
+    """(time axis, batch axis); TypeError for anything but a tensor, IndexError for one that lacks them."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected a padded tensor, got {type(x).__name__}; a list of sequences is for pack_sequence")
     if x.array.ndim < 2:
         wanted = "(B, T, *)" if batch_first else "(T, B, *)"
         raise IndexError(f"a padded batch has shape {wanted}, got {tuple(x.shape)}; give a single sequence a batch axis by unsqueeze")
@@ -396,9 +397,12 @@ def _sequences(sequences: Any) -> list[Tensor]:
 def _filled(shape: tuple[int, ...], padding_value: Any, like: Tensor) -> Any:
     """An array of padding, in the dtype and place of `like`."""
     number = padding_value.item() if isinstance(padding_value, Tensor) else padding_value
+    if not isinstance(number, numbers.Real | np.generic):
+        raise TypeError(f"a padding value must be a number, got {type(number).__name__}")
     try:
-        return backend.of(like.array).full_like(like.array, like.array.dtype.type(number), shape=shape)
-    except (OverflowError, ValueError, TypeError):
+        with np.errstate(over="raise"):
+            return backend.of(like.array).full_like(like.array, like.array.dtype.type(number), shape=shape)
+    except (OverflowError, ValueError, FloatingPointError):
         raise RuntimeError(f"a padding value of {number!r} cannot be represented in {like.dtype}") from None
 
 
