@@ -59,7 +59,9 @@ def draw(name, dice):
         "ConstantLR": lambda: {"factor": factor, "total_iters": dice.randint(1, 300)},
         "PolynomialLR": lambda: {"total_iters": dice.randint(1, 300), "power": dice.choice([0.5, 1.0, 2.5])},
         "CosineAnnealingLR": lambda: {"T_max": dice.randint(1, 90), "eta_min": dice.choice([0.0, 0.01])},
-        "CosineAnnealingWarmRestarts": lambda: {"T_0": dice.randint(1, 30), "T_mult": dice.randint(1, 3), "eta_min": dice.choice([0.0, 0.01])},
+        "CosineAnnealingWarmRestarts": lambda: {
+            "T_0": dice.randint(1, 30), "T_mult": dice.randint(1, 3), "eta_min": dice.choice([0.0, 0.01]),
+        },
         "LambdaLR": lambda: {"lr_lambda": dice.choice([half_life, [half_life, Wave(factor)]])},
         "MultiplicativeLR": lambda: {"lr_lambda": dice.choice([nearly_one, [half_life, nearly_one]])},
         "OneCycleLR": lambda: {
@@ -343,7 +345,8 @@ def test_an_optimiser_with_a_schedule_can_be_copied_pickled_and_freed():
 
 def test_refusals_are_of_pytorchs_classes(torch):
     cases = [
-        ("ConstantLR", {"factor": 1.1}), ("ConstantLR", {"factor": -0.1}), ("LinearLR", {"start_factor": 0}), ("LinearLR", {"end_factor": 2}),
+        ("ConstantLR", {"factor": 1.1}), ("ConstantLR", {"factor": -0.1}), ("LinearLR", {"start_factor": 0}),
+        ("LinearLR", {"end_factor": 2}),
         ("LinearLR", {"start_factor": 1.1}), ("CosineAnnealingWarmRestarts", {"T_0": 0}), ("CosineAnnealingWarmRestarts", {"T_0": 2.5}),
         ("CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 0}), ("CosineAnnealingWarmRestarts", {"T_0": 2, "eta_min": "x"}),
         ("OneCycleLR", {"max_lr": 1}), ("OneCycleLR", {"max_lr": 1, "total_steps": 0}), ("OneCycleLR", {"max_lr": 1, "epochs": 3}),
