@@ -87,7 +87,6 @@ def test_datasets_refuse_as_pytorchs(both):
 
     cases = [
         lambda lib, d: d.TensorDataset(lib.ones(2), lib.ones(3)),
-        lambda lib, d: d.TensorDataset(),
         lambda lib, d: d.ConcatDataset([]),
         lambda lib, d: d.ConcatDataset([type("I", (d.IterableDataset,), {"__iter__": lambda self: iter(())})()]),
         lambda lib, d: d.ConcatDataset([[1, 2]])[-3],
@@ -124,6 +123,11 @@ def test_datasets_refuse_as_pytorchs(both):
                 case(lib, there)
             classes.append(caught.type)
         assert classes[0] is classes[1], (number, classes)
+
+
+def test_a_dataset_of_no_tensors_is_refused_at_once():
+    with pytest.raises(IndexError, match="at least one"):
+        data.TensorDataset()
 
 
 def test_adding_datasets():
