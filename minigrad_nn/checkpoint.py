@@ -107,7 +107,8 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("kind") != _KIND:
         raise RuntimeError(f"{os.fspath(path)!r} is no checkpoint of a training run; minigrad.load() reads other files")
     if found.get("version") != _VERSION:
-        raise RuntimeError(f"{os.fspath(path)!r} is a checkpoint of version {found.get('version')}; this minigrad reads {_VERSION}. Upgrade it")
+        version = found.get("version")
+        raise RuntimeError(f"{os.fspath(path)!r} is a checkpoint of version {version}; this minigrad reads {_VERSION}. Upgrade it")
     return found
 
 
