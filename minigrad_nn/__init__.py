@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad.missing import explain
 
-from . import conventions, functional, init, masks, optim, states, utils, wrapped
+from . import checkpoint, conventions, functional, init, masks, metrics, optim, states, utils, wrapped
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from .checkpoint import load_checkpoint, save_checkpoint
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
 from .layers import CrossEntropyLoss, Dropout, Embedding, LayerNorm, Linear, MSELoss, NLLLoss, ReLU, Sigmoid, Tanh
 from .masks import masked_cross_entropy, masked_mean, sequence_mask, sequence_mask_
@@ -22,6 +23,7 @@ from .stacked import Bidirectional, Scan, Stacked
 from .states import InitialState, StateBridge, detach_state, last_outputs, last_states, require_matching_states, top_state
 from .summary import summary
 from .variants import LayerNormGRUCell, LayerNormLSTMCell, PeepholeLSTMCell
+from .vocabulary import Vocabulary
 from .wrapped import *  # noqa: F403
 from .wrappers import VariationalDropout, Zoneout
 
@@ -29,9 +31,10 @@ __all__ = [
     "GRU", "LSTM", "RNN", "Bidirectional", "CrossEntropyLoss", "Dropout", "Embedding", "GRUCell", "InitialState", "LSTMCell",
     "LayerNorm", "LayerNormGRUCell", "LayerNormLSTMCell", "Linear", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss",
     "Parameter", "ParameterList", "PeepholeLSTMCell", "RNNBase", "RNNCell", "RNNCellBase", "ReLU", "Scan", "Sequential", "Sigmoid",
-    "Stacked", "StateBridge", "Tanh", "VariationalDropout", "Zoneout", "conventions", "detach_state", "functional", "init",
-    "last_outputs", "last_states", "masked_cross_entropy", "masked_mean", "masks", "optim", "path", "require_matching_states", "scan",
-    "sequence_mask", "sequence_mask_", "states", "summary", "top_state", "utils",
+    "Stacked", "StateBridge", "Tanh", "VariationalDropout", "Vocabulary", "Zoneout", "checkpoint", "conventions", "detach_state",
+    "functional", "init", "last_outputs", "last_states", "load_checkpoint", "masked_cross_entropy", "masked_mean", "masks", "metrics",
+    "optim", "path", "require_matching_states", "save_checkpoint", "scan", "sequence_mask", "sequence_mask_", "states", "summary",
+    "top_state", "utils",
 ]  # fmt: skip
 __all__ += wrapped.__all__
 

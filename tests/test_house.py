@@ -48,7 +48,7 @@ FLOORS = [
     {"minigrad_nn.recurrent"},
     {"minigrad_nn.stacked"},
     {"minigrad_nn.optim.*"},
-    {f"minigrad_nn.{name}" for name in ("checkpoint", "data", "decoding", "attention", "seq2seq")},
+    {f"minigrad_nn.{name}" for name in ("checkpoint", "decoding", "attention", "metrics", "seq2seq", "vocabulary")},
     {"minigrad_nn"},
 ]
 
