@@ -349,11 +349,10 @@ GROUPS = [
         "compute the weight in forward(), from a Parameter of your own",
     ),
     # ----------------------------------------------------------------------------------------------------------- optim
-    Group("optim", "planned", "lr_scheduler", 'for group in optimizer.param_groups: group["lr"] *= factor'),
     Group(
         "optim", "optimisers",
-        "/Ada(delta|factor|grad|max)|ASGD|LBFGS|Muon|[NR]Adam|RMSprop|Rprop|SparseAdam/",
-        "minigrad.optim.Adam, AdamW or SGD; a subclass of Optimizer takes a dozen lines",
+        "/Ada(factor|max)|ASGD|LBFGS|Muon|[NR]Adam|Rprop|SparseAdam/",
+        "minigrad.optim.Adam, AdamW, RMSprop or SGD; a subclass of Optimizer takes a dozen lines",
     ),
     Group(
         "optim", "not here",
@@ -362,7 +361,7 @@ GROUPS = [
     ),
     Group("optim", "not here", "swap_in_optimizer_params_and_state", "optimizer.load_state_dict(state)"),
     # ---------------------------------------------------------------------------------------------- optim.lr_scheduler
-    Group("optim.lr_scheduler", "planned", "/\\w+/", 'for group in optimizer.param_groups: group["lr"] = base * factor(epoch)'),
+    Group("optim.lr_scheduler", "not here", "/\\w+/", 'for group in optimizer.param_groups: group["lr"] = base * factor(epoch)'),
     # -------------------------------------------------------------------------------------------------------- autograd
     Group("autograd", "not here", "forward_ad", "minigrad.autograd.grad, backwards; forward derivatives are not here"),
     Group("autograd", "not here", "graph", "tensor.grad_fn.next_functions, tensor.register_hook"),
@@ -379,13 +378,6 @@ GROUPS = [
         "it is no part of what programs call",
     ),
     # ------------------------------------------------------------------------------------------------------ utils.data
-    Group("utils.data", "planned", "DataLoader", "for rows in minigrad.randperm(len(x)).split(batch_size): x[rows], y[rows]"),
-    Group(
-        "utils.data", "planned",
-        "/.*Dataset|Subset|random_split|default_c.*/",
-        "a list of pairs, or tensors whose first axis counts the samples",
-    ),
-    Group("utils.data", "planned", "/.*Sampler/", "minigrad.randperm(n).split(batch_size)"),
     Group("utils.data", "not here", "/\\w+/", "write a generator of batches"),
     # ---------------------------------------------------------------------------------------------------------- linalg
     Group(

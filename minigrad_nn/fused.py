@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad import Tensor, ops
+from minigrad.ops.elementwise import _quiet as quiet
 from minigrad.ops.elementwise import wants
 from minigrad.state import set_recording, state
 from minigrad.tape import gradients_within, nodes_since, position, record_several, wrap
@@ -56,7 +57,8 @@ def fused(
     count = 1 + len(states)
     keep = look or (state.recording and bool(names))
     x, *arrays = [None if each is None else each.array for each in given]
-    *values, saved = kernel.forward(x, Steps(sizes, reverse), *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
+    with quiet():  # as everywhere, overflow gives inf or NaN without a word
+        *values, saved = kernel.forward(x, Steps(sizes, reverse), *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
     looked = [*values, saved.cells()] if look and count == 3 else values
 
     def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:

@@ -217,6 +217,10 @@ OPTIMISERS = {
     "Adam": lambda p: mg.optim.Adam(p, lr=0.1, weight_decay=0.1),
     "Adam with amsgrad": lambda p: mg.optim.Adam(p, lr=0.1, amsgrad=True, maximize=True),
     "AdamW": lambda p: mg.optim.AdamW(p, lr=0.1),
+    "RMSprop": lambda p: mg.optim.RMSprop(p, lr=0.1),
+    "RMSprop with everything": lambda p: mg.optim.RMSprop(p, lr=0.1, momentum=0.9, centered=True, weight_decay=0.1),
+    "Adagrad": lambda p: mg.optim.Adagrad(p, lr=0.1, lr_decay=0.1, weight_decay=0.1),
+    "Adadelta": lambda p: mg.optim.Adadelta(p, lr=0.1),
 }
 
 
@@ -237,7 +241,7 @@ def test_a_step_of_an_optimiser_waits_for_nothing_and_copies_nothing(name):
 
 
 def test_every_optimiser_is_tried():
-    assert {name for name in mg.optim.__all__ if name != "Optimizer"} <= set(" ".join(OPTIMISERS).split())
+    assert {name for name in mg.optim.__all__ if name not in ("Optimizer", "lr_scheduler")} <= set(" ".join(OPTIMISERS).split())
 
 
 @pytest.mark.parametrize("name", ROWS)
