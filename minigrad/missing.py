@@ -245,8 +245,8 @@ GROUPS = [
     ),
     Group(
         "nn", "planned",
-        "/MultiheadAttention|Transformer.*|attention/",
-        "weights = (q @ k.mT / q.size(-1) ** 0.5).softmax(-1); weights @ v",
+        "/MultiheadAttention|Transformer.*/",
+        "minigrad.nn.functional.scaled_dot_product_attention, with the heads as an axis",
     ),
     Group(
         "nn", "images",
@@ -293,8 +293,8 @@ GROUPS = [
     ),
     Group(
         "nn.functional", "planned",
-        "scaled_dot_product_attention multi_head_attention_forward",
-        "weights = (q @ k.mT / q.size(-1) ** 0.5).softmax(-1); weights @ v",
+        "multi_head_attention_forward",
+        "minigrad.nn.functional.scaled_dot_product_attention, with the heads as an axis",
     ),
     Group(
         "nn.functional", "images",

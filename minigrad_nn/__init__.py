@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from minigrad.missing import explain
 
-from . import checkpoint, conventions, functional, init, masks, metrics, optim, states, utils, wrapped
+from . import (
+    attention,
+    checkpoint,
+    conventions,
+    decoding,
+    functional,
+    init,
+    masks,
+    metrics,
+    optim,
+    seq2seq,
+    states,
+    utils,
+    wrapped,
+)  # fmt: skip
+from .attention import AdditiveAttention, DotProductAttention, masked_softmax, scaled_dot_product_attention
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .checkpoint import load_checkpoint, save_checkpoint
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
@@ -19,6 +34,7 @@ from .module import Module
 from .parameter import Parameter
 from .recurrent import GRU, LSTM, RNN, RNNBase, path
 from .scan import scan
+from .seq2seq import Decoder, Encoder, EncoderDecoder
 from .stacked import Bidirectional, Scan, Stacked
 from .states import InitialState, StateBridge, detach_state, last_outputs, last_states, require_matching_states, top_state
 from .summary import summary
@@ -27,14 +43,19 @@ from .vocabulary import Vocabulary
 from .wrapped import *  # noqa: F403
 from .wrappers import VariationalDropout, Zoneout
 
+# It stands above functional, whose dropout it uses, and PyTorch keeps it there.
+functional.scaled_dot_product_attention = scaled_dot_product_attention  # type: ignore[attr-defined]
+functional.__all__ += ["scaled_dot_product_attention"]
+
 __all__ = [
-    "GRU", "LSTM", "RNN", "Bidirectional", "CrossEntropyLoss", "Dropout", "Embedding", "GRUCell", "InitialState", "LSTMCell",
-    "LayerNorm", "LayerNormGRUCell", "LayerNormLSTMCell", "Linear", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss",
-    "Parameter", "ParameterList", "PeepholeLSTMCell", "RNNBase", "RNNCell", "RNNCellBase", "ReLU", "Scan", "Sequential", "Sigmoid",
-    "Stacked", "StateBridge", "Tanh", "VariationalDropout", "Vocabulary", "Zoneout", "checkpoint", "conventions", "detach_state",
-    "functional", "init", "last_outputs", "last_states", "load_checkpoint", "masked_cross_entropy", "masked_mean", "masks", "metrics",
-    "optim", "path", "require_matching_states", "save_checkpoint", "scan", "sequence_mask", "sequence_mask_", "states", "summary",
-    "top_state", "utils",
+    "GRU", "LSTM", "RNN", "AdditiveAttention", "Bidirectional", "CrossEntropyLoss", "Decoder", "DotProductAttention", "Dropout",
+    "Embedding", "Encoder", "EncoderDecoder", "GRUCell", "InitialState", "LSTMCell", "LayerNorm", "LayerNormGRUCell",
+    "LayerNormLSTMCell", "Linear", "MSELoss", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterList",
+    "PeepholeLSTMCell", "RNNBase", "RNNCell", "RNNCellBase", "ReLU", "Scan", "Sequential", "Sigmoid", "Stacked", "StateBridge", "Tanh",
+    "VariationalDropout", "Vocabulary", "Zoneout", "attention", "checkpoint", "conventions", "decoding", "detach_state", "functional",
+    "init", "last_outputs", "last_states", "load_checkpoint", "masked_cross_entropy", "masked_mean", "masked_softmax", "masks",
+    "metrics", "optim", "path", "require_matching_states", "save_checkpoint", "scan", "seq2seq", "sequence_mask", "sequence_mask_",
+    "states", "summary", "top_state", "utils",
 ]  # fmt: skip
 __all__ += wrapped.__all__
 

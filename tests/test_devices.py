@@ -101,6 +101,12 @@ LAYERS = {
     "NLLLoss": lambda: (WithLoss(nn.Sequential(nn.Linear(5, 5)), nn.NLLLoss()), [mg.randn(4, 3), ids(0, 4, -100, 1)]),
     "MSELoss": lambda: (WithLoss(nn.MSELoss()), [mg.randn(4, 3), mg.randn(4, 5)]),
     "ModuleList": lambda: (Several(nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])), [mg.randn(4, 3)]),
+    "AdditiveAttention": lambda: (nn.AdditiveAttention(3, 2, 4), [mg.randn(4, 1, 3), mg.randn(4, 5, 2)]),
+    "DotProductAttention": lambda: (nn.DotProductAttention(3, 2), [mg.randn(4, 1, 3), mg.randn(4, 5, 2)]),
+    "EncoderDecoder with Encoder and Decoder": lambda: (
+        nn.EncoderDecoder(nn.Encoder(6, 3, 2), nn.Decoder(6, 3, 2, context_size=2, attention=nn.AdditiveAttention(2, 2, 3))),
+        [ids(1, 5, 1, 0, shape=(2, 2)), ids(1, 5, 1, 0, shape=(2, 2))],
+    ),
 }  # fmt: skip
 UNSEEN = {"Module", "RNNBase", "RNNCellBase", "Parameter", "Sequential"}  # bases, no layer, and seen in the others
 
