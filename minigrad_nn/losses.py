@@ -5,7 +5,7 @@ Source: https://docs.pytorch.org/docs/stable/nn.functional.html#loss-functions
 
 from __future__ import annotations
 
-from minigrad import Tensor, ops
+from minigrad import Tensor, backend, ops
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss", "mse_loss", "smooth_l1_loss"]
 
@@ -48,8 +48,8 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
     """-(t ln p + (1 - t) ln(1 - p)) for probabilities p, the logarithms not below -100; averaged"""
     _require_same_shape("binary_cross_entropy", input, target)
-    if input.array.size and not ((input.array >= 0) & (input.array <= 1)).all():
-        raise RuntimeError("binary_cross_entropy needs probabilities in [0, 1]; for logits: binary_cross_entropy_with_logits")
+    bad = RuntimeError("binary_cross_entropy needs probabilities in [0, 1]; for logits: binary_cross_entropy_with_logits")
+    backend.of(input.array).refuse_where(~((input.array >= 0) & (input.array <= 1)), bad)
     losses = (target - 1) * ops.clamp(ops.log(1 - input), min=-100.0) - target * ops.clamp(ops.log(input), min=-100.0)
     return _reduced(losses if weight is None else losses * weight, reduction)
 

@@ -48,6 +48,18 @@ WAYS = {
     "LSTM": OPTIONS | {"projected": {"proj_size": 2, "bidirectional": True}, "projected, checkpoint": {"proj_size": 2, "checkpoint": 2}},
     "GRU": OPTIONS | {"reset before": {"reset_after": False, "bidirectional": True}},
 }
+class Held(nn.Module):
+    """A Module whose parts stand in containers."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleDict({"one": nn.Linear(3, 3)})
+        self.factors = nn.ParameterList([nn.Parameter(mg.ones(3))])
+
+    def forward(self, x):
+        return self.parts["one"](x) * self.factors[0]
+
+
 LAYERS = {
     "Linear": lambda: (nn.Linear(3, 2), [mg.randn(*X)]),
     "Linear without bias": lambda: (nn.Linear(3, 2, bias=False), [mg.randn(4, 3)]),
@@ -77,6 +89,18 @@ LAYERS = {
         for form in ("padded", "packed", "packed in any order", "with a state", "alone")
         for option, options in WAYS[kind].items()
     },
+    **{
+        name: lambda name=name, options=options: (nn.Sequential(nn.Linear(3, 4), getattr(nn, name)(*options)), [mg.randn(*X)])
+        for name, options in {
+            "Identity": (), "Flatten": (), "Unflatten": (-1, (2, 2)), "GELU": (), "SiLU": (), "LeakyReLU": (), "ELU": (), "Softplus": (),
+            "Softmax": (-1,), "LogSoftmax": (-1,),
+        }.items()
+    },
+    **{
+        name: lambda name=name: (getattr(nn, name)(), [mg.rand(4, 3, requires_grad=True), mg.rand(4, 3)])
+        for name in ("L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss", "KLDivLoss")
+    },
+    "ModuleDict, ParameterList": lambda: (Held(), [mg.randn(*X)]),
     "Scan": lambda: (nn.Scan(nn.LSTMCell(3, 2)), [mg.randn(*X)]),
     "Scan in reverse, packed": lambda: (nn.Scan(nn.GRUCell(3, 2), reverse=True), sequences("packed in any order")),
     "Stacked": lambda: (nn.Stacked([nn.LayerNormLSTMCell(3, 4), nn.GRU(4, 2)], dropout=0.5, batch_first=True), [mg.randn(*X)]),
