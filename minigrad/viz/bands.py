@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .model import Band, Node
 
-__all__ = ["Lanes", "lanes_of"]
+__all__ = ["Lanes", "common_start", "lanes_of"]
 
 _PICKS = frozenset(
     ("select", "index", "gather", "getitem", "unbind", "split", "chunk", "narrow", "slice", "embedding", "permute", "reshape")
@@ -91,7 +91,7 @@ def _keys(stepped: list[Node], of_pass: dict[int, int]) -> dict[int, _Key]:
     for node in stepped:
         if node.layer is None:
             loose[of_pass[node.id]].append(node)
-    depth = {number: _shared_start([node.scope for node in inside]) for number, inside in loose.items()}
+    depth = {number: common_start([node.scope for node in inside]) for number, inside in loose.items()}
     split = {number: _worth_splitting(inside, depth[number]) for number, inside in loose.items()}
     keys: dict[int, _Key] = {}
     previous: dict[int, tuple[int | None, str]] = {}
@@ -120,8 +120,10 @@ def _worth_splitting(inside: list[Node], depth: int) -> bool:
     return len(modules) > 0 and sum(modules.values()) * 2 > len(inside) and (len(modules) > 1 or sum(modules.values()) < len(inside))
 
 
-def _shared_start(scopes: list[tuple[str, ...]]) -> int:
+def common_start(scopes: list[tuple[str, ...]]) -> int:
     """How many names all of them begin with."""
+    if not scopes:
+        return 0
     low, high = min(scopes), max(scopes)
     return next((index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
 

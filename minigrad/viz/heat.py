@@ -105,7 +105,7 @@ class _Watcher(Observer):
     def __init__(self, leaves: _Leaves) -> None:
         self.leaves = leaves
 
-    def passed(self, node: tape.Node, gradients: Sequence[Any]) -> None:
+    def passed(self, node: tape.Node, gradients: Sequence[Any], *others: Any) -> None:
         for index, (parent, gradient) in enumerate(zip(node.parents, gradients, strict=False)):
             if isinstance(parent, tape.Node) and gradient is not None:
                 self.edge(node, index, parent, fitted(_whole_array(gradient), parent))
@@ -172,14 +172,15 @@ def _walk_beside(tensor: Any, taped: Sequence[tape.Node], observer: Observer, fo
 @contextmanager
 def _without_hooks(taped: Sequence[tape.Node]) -> Iterator[None]:
     branches = {id(parent): parent for node in taped for parent in node.parents if isinstance(parent, tape.Branch)}
-    hooked = [(node, node.hooks) for node in (*taped, *branches.values()) if node.hooks is not None]
-    for node, _ in hooked:
-        node.hooks = None
+    rules: list[Any] = [node.rule for node in taped if getattr(node.rule, "hooks", None)]
+    hooked = [(each, each.hooks) for each in (*taped, *branches.values(), *rules) if each.hooks]
+    for each, _ in hooked:
+        each.hooks = {}
     try:
         yield
     finally:
-        for node, hooks in hooked:
-            node.hooks = hooks
+        for each, hooks in hooked:
+            each.hooks = hooks
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from .bands import common_start
 from .grid import Grid, grid_of
 from .model import Column, Scene, Share, plural
 from .picture import Box, Frame, Mark, Patch, Picture, Word, number, text_width
@@ -52,9 +53,6 @@ def _badges(scene: Scene, places: Places, router: Router) -> Iterator[Word]:
         if node.kind == "param" and uses[node.id] > 1:
             x, y = places.at[node.id]
             yield Word("badge", f"×{uses[node.id]:,}", x - places.half[node.id] - 6, y + 4, "end")
-        elif node.kind in ("module", "input", "constant") and (node.steps or 1) > 1:
-            x, y = places.at[node.id]
-            yield Word("badge", f"×{node.steps:,}", x + places.half[node.id] - 4, y - HEIGHT / 2 - 4, "end")
 
 
 class _Furniture:
@@ -66,6 +64,7 @@ class _Furniture:
         self.words: list[Word] = []
         self.marks: list[Mark] = []
         self.patches: list[Patch] = []
+        self.section_names = section_names(scene)
         for section in range(places.sections):
             self._frame_section(section)
         self._mark_cuts()
@@ -91,10 +90,9 @@ class _Furniture:
             name = self._name_of(band)
             if name:
                 loops = sum(1 for each in self.grid.loops if self.grid.home.get(self.scene.edges[each].source, (-1,))[0] == band)
-                self.words.append(Word("lane", name, places.left_of[columns[0][0]] + 2, places.ceiling[band] - 7 - 10.0 * loops, "start"))
-        names = {self.scene.bands[band].scope[:1] for band in bands} - {()}
-        if places.sections > 1 and len(names) == 1:
-            self.words.append(Word("section", names.pop()[0], places.left_of[columns[0][0]], top - 18, "start"))
+                self.words.append(Word("lane", name, places.left_of[columns[0][0]] + 2, places.ceiling[band] - 7 - 14.0 * loops, "start"))
+        if self.section_names[section]:
+            self.words.append(Word("section", self.section_names[section], places.left_of[columns[0][0]], top + 2, "start"))
 
     def _frame_around(self, section: int, columns: list[tuple[int, Column]]) -> None:
         """What the bands of one step, or the steps of one band, have in common."""
@@ -198,6 +196,19 @@ class _Furniture:
             title = f"t = {share.step}: ‖∂L/∂hₜ‖ = {number(share.norm)}"
             x, slice_width = left + width * index / len(shown), width / len(shown)
             self.patches.append(Patch(x, y, slice_width, _STRIP - 3, share.norm, text, title))
+
+
+def section_names(scene: Scene) -> list[str]:
+    """What tells sections apart: the first name in the scopes of each that is not common to all."""
+    scopes: list[list[tuple[str, ...]]] = [[] for _ in range(1 + max((band.section for band in scene.bands), default=-1))]
+    for band in scene.bands:
+        if band.scope:
+            scopes[band.section].append(band.scope)
+    if len(scopes) < 2 or not all(scopes):
+        return [""] * len(scopes)
+    depth = common_start([scope for each in scopes for scope in each])
+    names = [{scope[depth] for scope in each if len(scope) > depth} for each in scopes]
+    return [each.pop() if len(each) == 1 else "" for each in names]
 
 
 def percent(share: float) -> str:

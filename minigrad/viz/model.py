@@ -67,8 +67,13 @@ class Node(NamedTuple):
     @property
     def size(self) -> str:
         """The shape as a picture writes it: (2, 4), or 4×(2, 4)."""
-        if self.kind in ("module", "elision"):
+        times = f" ×{self.steps:,}" if (self.steps or 1) > 1 else ""
+        if self.kind == "elision":
             return plural(self.count, "op")
+        if self.kind == "module":
+            return plural(self.count, "op") + (f" in {self.steps:,} steps" if times else "")
+        if self.kind in ("input", "constant", "cut"):
+            return f"{self.shape}{times}"
         if len(self.shapes) == 1:
             return str(self.shapes[0])
         if len(set(self.shapes)) == 1:

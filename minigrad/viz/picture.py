@@ -106,7 +106,8 @@ def box_width(node: Node) -> float:
         return min(text_width(param_text(node), 11.0) + 18.0, 2 * _WIDEST)
     if node.kind == "elision":
         return 122.0
-    return min(max(1.14 * text_width(node.name, 12.5), text_width(node.size, 10.5), 36.0) + 16.0, _WIDEST)
+    widest = _WIDEST if node.kind != "module" else 1.4 * _WIDEST
+    return min(max(1.14 * text_width(node.name, 12.5), text_width(node.size, 10.5), 36.0) + 16.0, widest)
 
 
 def param_text(node: Node) -> str:

@@ -173,11 +173,12 @@ class Places:
                 self.floor[band] = y
                 y -= (rows[band] - 1) * ROW + HEIGHT / 2 + PAD
                 self.ceiling[band] = y
-                y -= 30.0 + 10.0 * sum(1 for index in self.grid.loops if self._band_of_loop(index) == band)
+                y -= 30.0 + 14.0 * sum(1 for index in self.grid.loops if self._band_of_loop(index) == band)
             self.top[section] = y
         self._place_cells()
         stairs = max((min(column.of_rows or 0, 20) for column in self.scene.columns if column.rows is not None), default=0)
-        self.sky = min(self.top, default=0.0) - 30.0 - 8.0 * stairs  # above it run the lines to what follows
+        self.skies = [top - 30.0 - 8.0 * stairs for top in self.top]  # above it run the lines to what follows a section
+        self.sky = min(self.skies, default=-30.0)
 
     def _band_of_loop(self, index: int) -> int | None:
         source = self.scene.edges[index].source
@@ -189,7 +190,7 @@ class Places:
         beside = {id_ for parts in (self.grid.feeders, self.grid.states) for ids in parts.values() for id_ in ids}
         for id_, (own, _) in home.items():
             for source in self.grid.inputs[id_]:
-                if self.nodes[source].kind == "param" or source in beside:
+                if self.nodes[source].kind == "param" or (source in beside and own == min(home[user][0] for user in self.grid.users[source])):
                     continue
                 if source not in home:
                     found[own][source] = None

@@ -214,11 +214,25 @@ class Router:
             return ([start, rest[-1]] if start[1] == rest[-1][1] else [start, (line, start[1]), *rest]), False
         if self.at[u][0] == self.at[v][0] and self.places.spot[v][1] == 0:
             return [(self.at[u][0], self.at[u][1] - HEIGHT / 2), (self.at[v][0], self.at[v][1] + HEIGHT / 2)], False
+        if cell[0] != self._cell_over(u)[0]:
+            return self._to_upper_band(u, v), False
         if self.scene.nodes[v].kind == "elision":
             return self._rise(u, v), True
         x, top = self.at[u][0], self.at[u][1] - HEIGHT / 2
         channel = top - 7.0
         return [(x, top), (x, channel), *self._up_into(v, channel)], False
+
+    def _cell_over(self, u: int) -> tuple[int, int]:
+        """The cell under which, or beside which, u stands: the lowest of those that read it."""
+        return min(self.home[user] for user in self.grid.users[u])
+
+    def _to_upper_band(self, u: int, v: int) -> list[Point]:
+        """From what stands under a cell into one further up: by the margin of the frames."""
+        x, y = self.at[u]
+        margin = self._beside(v, True, -6.0)
+        track = self.places.tracks[self.home[v][0]].get(u, self.places.floor[self.home[v][0]] + HEIGHT / 2 + PAD + 6.0)
+        out = x + self.half[u] if margin > x else x - self.half[u]
+        return [(out, y), (margin, y), (margin, track), *self._up_into(v, track)]
 
     def _loop(self, u: int, v: int) -> list[Point]:
         """Back in time, where all steps are one: out of the frame, over it, and in again."""
@@ -230,7 +244,7 @@ class Router:
             return self._across(u, v) if self.home[u][0] != self.home[v][0] else self._carried(u, v)
         band = self.home[u][0]
         count = self.over[band] = self.over.get(band, 0) + 1
-        line, out, back = self.places.ceiling[band] - 10.0 * count, self._beside(u, True, 4.0 + 5.0 * count), 4.0 + 5.0 * count
+        line, out, back = self.places.ceiling[band] - 14.0 * count, self._beside(u, True, 4.0 + 5.0 * count), 4.0 + 5.0 * count
         before = self._beside(v, False, back)
         return [*self._out_to(u, out), (out, line), (before, line), *self._in_from(v, before)]
 
@@ -248,7 +262,15 @@ class Router:
         """To what stands beside the sections: out to the gutter, over everything, and in from the left."""
         to_x, to_y = self._entry(v)
         turn = to_x - 14.0
-        line = self.lines.setdefault(v, self.places.sky - 8.0 * (len(self.lines) % 12))
+        sky = self.places.sky
+        if u in self.home:
+            section = self.scene.bands[self.home[u][0]].section
+            if self.grid.side_of[v] == section + 1:
+                sky = self.places.skies[section]
+                straight = self._straight_out(u, v)
+                if straight:
+                    return straight
+        line = self.lines.setdefault(v, sky - 8.0 * (len(self.lines) % 12))
         if u in self.home:
             margin = self._beside(u, True, -6.0)
             out = self._out_to(u, margin)
@@ -256,6 +278,17 @@ class Router:
             margin = self.at[u][0] + self.half[u] + 12.0
             out = [self._exit(u), (margin, self.at[u][1])]
         return [*out, (margin, line), (turn, line), (turn, to_y), (to_x, to_y)]
+
+    def _straight_out(self, u: int, v: int) -> list[Point]:
+        """From the last column of a section to what stands first beside it, where nothing is between them."""
+        last = max(index for index, column in enumerate(self.scene.columns) if column.section == self.scene.bands[self.home[u][0]].section)
+        if self.home[u][1] != last or self._flow(u) < 0 or self.places.ranks[self.grid.side_of[v]].spots[v][0] != 0:
+            return []
+        (to_x, to_y), turn = self._entry(v), self._beside(u, True, 14.0)
+        out = self._out_to(u, turn)
+        if out[-1][1] == to_y:
+            return [out[0], (to_x, to_y)] if len(out) == 2 else [*out, (to_x, to_y)]
+        return [*out, (turn, to_y), (to_x, to_y)]
 
     def _from_side(self, u: int, v: int) -> list[Point]:
         """From what stands beside the sections: along a track under the cells and up."""

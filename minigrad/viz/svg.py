@@ -125,6 +125,9 @@ def _patches(picture: Picture, scale: Scale | None) -> Iterator[str]:
 
 def _words(picture: Picture) -> Iterator[str]:
     for word in picture.words:
+        if word.kind == "times":
+            half = 3.6 * len(word.text)
+            yield f'<rect class="plate" {rectangle(word.x - half, word.y - 10, 2 * half, 13)} rx="2"/>'
         yield f'<text class="{word.kind}" text-anchor="{word.anchor}" x="{tenth(word.x)}" y="{tenth(word.y)}">{text(word.text)}</text>'
 
 

@@ -15,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple, cast
 
-from .bands import lanes_of
+from .bands import common_start, lanes_of
+from .between import places_in_grid
 from .fold import Group, fold
 from .model import Band, Column, Node, Scene, plural
 from .shares import shares_of
@@ -44,7 +45,7 @@ def scene_of(snapshot: Snapshot, options: Options) -> Scene:
     """What a picture of the snapshot shows."""
     nodes = snapshot.nodes
     lanes = lanes_of(nodes)
-    plan = _Plan(nodes, lanes.band, lanes.bands)
+    plan = _Plan(nodes, *places_in_grid(nodes, lanes), lanes.bands)
     if options.view == "module":
         plan.as_modules()
     else:
@@ -90,9 +91,8 @@ def shown_steps(steps: Sequence[int], most: int | None, around: int | None = Non
 class _Plan:
     """Which group and which place in the grid every node has."""
 
-    def __init__(self, nodes: list[Node], band: list[int | None], bands: list[Band]) -> None:
-        self.nodes, self.bands = nodes, bands
-        self.band = list(band)
+    def __init__(self, nodes: list[Node], band: list[int | None], step: list[int | None], bands: list[Band]) -> None:
+        self.nodes, self.bands, self.band, self.step = nodes, bands, band, step
         self.keys: list[Hashable] = [None] * len(nodes)
         self.column: list[int | None] = [None] * len(nodes)
         self.columns: list[Column] = []
@@ -110,8 +110,9 @@ class _Plan:
         inside = [node for node in self.nodes if (b := self.band[node.id]) is not None and self.bands[b].section == section]
         rows: dict[int, int | None] = {}
         for node in inside:
-            if rows.get(node.step or 0) is None:
-                rows[node.step or 0] = node.rows
+            step = self.step[node.id] or 0
+            if rows.get(step) is None:
+                rows[step] = node.rows
         steps = sorted(rows)
         all_rows = max((each for each in rows.values() if each is not None), default=None)
         shown, runs = ([], [steps]) if rolled else shown_steps(steps, most, around)
@@ -126,7 +127,7 @@ class _Plan:
                 index = next(current)
             self.at[section, step] = index
         for node in inside:
-            self.column[node.id] = self.at[section, node.step or 0]
+            self.column[node.id] = self.at[section, self.step[node.id] or 0]
 
     # ------------------------------------------------------------------------------------------ steps left out
 
@@ -165,7 +166,7 @@ class _Plan:
                 alike["after", node.op, node.scope, node.shapes, self.band[before], marks].append((node, before))
         return [
             (key, members) for key, members in alike.items()
-            if len(members) == len({(self.band[last], self.nodes[last].step) for _, last in members}) > 1
+            if len(members) == len({(self.band[last], self.step[last]) for _, last in members}) > 1
         ]  # fmt: skip
 
     def _name(self, section: int) -> str:
@@ -188,8 +189,8 @@ class _Plan:
             own = self.band[node.id]
             if own is not None:
                 kind = (own, node.scope, node.op)
-                seen[kind, node.step] += 1
-                self.keys[node.id] = ("slot", *kind, seen[kind, node.step])
+                seen[kind, self.step[node.id]] += 1
+                self.keys[node.id] = ("slot", *kind, seen[kind, self.step[node.id]])
         for key, members in self._repeated_after():
             for node, _ in members:
                 self.keys[node.id] = key
@@ -213,7 +214,7 @@ class _Plan:
                 continue
             pattern = max(inside, key=lambda node: (node.kind == "output", -node.id))
             own = self.band[pattern.id]
-            steps = len({node.step for node in inside}) if own is not None else len(inside)
+            steps = len({self.step[node.id] for node in inside}) if own is not None else len(inside)
             self.groups[key] = Group(pattern.kind, pattern.name, own, self.column[pattern.id], steps)
 
     # -------------------------------------------------------------------------------------------------- modules
@@ -231,6 +232,7 @@ class _Plan:
             if self.keys[node.id] is not None:
                 members[self.keys[node.id]].append(node)
         self.band = [None] * len(self.nodes)
+        depth = common_start([inside[0].scope for inside in members.values() if inside[0].scope])
         for key, inside in members.items():
             steps = {node.step for node in inside if node.step is not None}
             first = inside[0]
@@ -238,7 +240,8 @@ class _Plan:
                 self.groups[key] = Group("op", first.name, None, None, len(steps))
             else:
                 tag = "" if first.layer is None else f" layer {first.layer}" + (" reverse" if first.direction == "reverse" else "")
-                self.groups[key] = Group("module", "/".join(first.scope) + tag, None, None, len(steps))
+                own = first.scope[depth:] or first.scope[-1:]
+                self.groups[key] = Group("module", "/".join(own) + tag, None, None, len(steps))
         self._with_their_inputs()
 
     def _with_their_inputs(self) -> None:
