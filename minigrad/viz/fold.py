@@ -42,8 +42,23 @@ def fold(
         else:
             boxes[index] = _joined(boxes[index], node)
         box_of.append(index)
+    boxes, box_of = _sources_first(nodes, boxes, box_of)
     boxes = [_with_cut(box, box_of) for box in boxes]
     return boxes, _edges(nodes, box_of, boxes)
+
+
+def _sources_first(nodes: list[Node], boxes: list[Node], box_of: list[int]) -> tuple[list[Node], list[int]]:
+    """Boxes in an order in which what only hands in values stands before everything that reads it."""
+    if len(boxes) == len(nodes):
+        return boxes, box_of
+    first_user = list(range(len(boxes)))
+    for node in nodes:
+        for source in node.inputs:
+            if source is not None and not nodes[source].inputs:
+                first_user[box_of[source]] = min(first_user[box_of[source]], box_of[node.id])
+    order = sorted(range(len(boxes)), key=lambda index: (first_user[index], first_user[index] == index, index))
+    position = {old: new for new, old in enumerate(order)}
+    return [boxes[old]._replace(id=new) for new, old in enumerate(order)], [position[old] for old in box_of]
 
 
 def _alone(node: Node, index: int, band: int | None, column: int | None) -> Node:

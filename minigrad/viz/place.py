@@ -247,7 +247,8 @@ class Places:
 
     def _place_sides(self) -> None:
         """Stepless nodes: low where they lead to a section, for it is fed from below, and high where they follow one."""
-        self.foot: list[float] = []
+        self.foot: list[float] = []  # per side, the lower edge of its boxes, and the upper one
+        self.head: list[float] = []
         for side, place in enumerate(self.ranks):
             pitch = 2 * self.side_half + _SIDE_GAP
             start = self.side_start[side] + self.side_half + (_SIDE_GAP / 2 if side else 0.0)
@@ -260,6 +261,7 @@ class Places:
                 shift = self.ceiling[self.bands_in[section][-1]] + HEIGHT / 2 + PAD - min(rows) * ROW
             for id_, (rank, row) in place.spots.items():
                 self.at[id_] = (start + rank * pitch, row * ROW + shift)
+            self.head.append((min(rows) * ROW if rows else 0.0) + shift - HEIGHT / 2)
             self.foot.append((max(rows) * ROW if rows else 0.0) + shift + HEIGHT / 2)
 
     def side_x(self, side: int, rank: int) -> float:

@@ -24,6 +24,7 @@ class Router:
         self.wires: list[Wire] = []
         self.lines: dict[int, float] = {}  # target -> y of the line over everything that leads to it
         self.over: dict[int, int] = {}  # band -> wires that run above it
+        self.loops_beside = 0
         self.flow_of = [-1.0 if band.reverse else 1.0 for band in scene.bands]
         self._find_ends_of_rows()
         self.fed = {places.reader(id_) for ids in grid.feeders.values() for id_ in ids}
@@ -239,6 +240,9 @@ class Router:
         if u not in self.home or v not in self.home:
             (x, y), (to_x, to_y) = self._exit(u), self._entry(v)
             line = min(y, to_y) - HEIGHT / 2 - 12.0
+            if u != v and u in self.grid.side_of:
+                self.loops_beside += 1
+                line = self.places.head[self.grid.side_of[u]] - 8.0 - 10.0 * (self.loops_beside % 12)
             return [(x, y), (x + 9.0, y), (x + 9.0, line), (to_x - 9.0, line), (to_x - 9.0, to_y), (to_x, to_y)]
         if self.home[u][0] != self.home[v][0] or self.home[u][1] != self.home[v][1]:
             return self._across(u, v) if self.home[u][0] != self.home[v][0] else self._carried(u, v)

@@ -24,6 +24,7 @@ from .snapshot import Snapshot
 
 __all__ = ["HEATS", "NESTS", "PASSES", "VIEWS", "Options", "scene_of", "shown_steps"]
 
+FUSED = ("rnn", "lstm", "gru")  # the names of nodes that are a whole layer
 VIEWS = ("module", "rolled", "unrolled", "op")
 HEATS = (None, "grad")
 PASSES = ("forward", "backward", "both")
@@ -198,9 +199,9 @@ class _Plan:
             users = self.users[node.id]
             if self.keys[node.id] is None and self.band[node.id] is None and node.kind not in ("param", "output") and users:
                 keys = {self.keys[user] for user in users}
-                if len(keys) == 1 and None not in keys:
+                if None not in keys:
                     positions = {tuple(i for i, source in enumerate(self.nodes[u].inputs) if source == node.id) for u in users}
-                    self.keys[node.id] = ("before", node.kind, node.op, keys.pop(), tuple(sorted(positions)))
+                    self.keys[node.id] = ("before", node.kind, node.op, tuple(sorted(map(repr, keys))), tuple(sorted(positions)))
         self._one_step_groups()
 
     def _one_step_groups(self) -> None:
@@ -224,7 +225,7 @@ class _Plan:
         self.column = [None] * len(self.nodes)
         members: defaultdict[Hashable, list[Node]] = defaultdict(list)
         for node in self.nodes:
-            if node.kind in ("op", "output") and node.scope:
+            if node.kind == "op" and node.scope:
                 where: tuple[Any, ...] = (node.layer, node.direction) if node.layer is not None else ()
                 self.keys[node.id] = ("module", node.scope, where)
             elif node.kind == "op" and node.step is not None:
@@ -259,10 +260,13 @@ def _notes_on(snapshot: Snapshot, options: Options) -> list[str]:
     notes = []
     if snapshot.freed and options.heat:
         notes.append("structure without heat: backward() has already freed this graph; draw before it, or use backward(retain_graph=True)")
-    for node in snapshot.nodes:
-        if node.op.startswith("fused"):
-            notes.append(f"{node.op} is a whole layer as one node; build it with path=\"stepwise\" to see its steps")
-            break
+    fused = [node for node in snapshot.nodes if node.op in FUSED and node.kind in ("op", "output")]
+    if fused:
+        each = fused[0]
+        steps = each.shapes[0][0] // each.shapes[1][0] if len(each.shapes) > 1 and each.shapes[1][0] else 0
+        whole = len(each.shapes) > 1 and steps * each.shapes[1][0] == each.shapes[0][0]
+        told = plural(steps, "time step") if whole else "all its time steps"
+        notes.append(f"{each.op} is {told} of a layer in one node; build the layer with path='stepwise' to see them")
     return notes
 
 
