@@ -41,5 +41,5 @@ def _leads_to(nodes: list[Node], band: Sequence[int | None]) -> dict[int, set[in
             continue
         for source in node.inputs:
             if source is not None and band[source] is None and nodes[source].kind == "op":
-                reached[source] |= mine  # type: ignore[arg-type]
+                reached[source] |= mine
     return reached

@@ -190,7 +190,8 @@ class Places:
         beside = {id_ for parts in (self.grid.feeders, self.grid.states) for ids in parts.values() for id_ in ids}
         for id_, (own, _) in home.items():
             for source in self.grid.inputs[id_]:
-                if self.nodes[source].kind == "param" or (source in beside and own == min(home[user][0] for user in self.grid.users[source])):
+                lowest = source in beside and own == min(home[user][0] for user in self.grid.users[source])
+                if self.nodes[source].kind == "param" or lowest:
                     continue
                 if source not in home:
                     found[own][source] = None

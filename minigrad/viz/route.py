@@ -213,10 +213,10 @@ class Router:
             line = self._beside(v, False, 6.0 + 4.0 * (self.places.spot[v][1] % 4))
             rest = self._in_from(v, line)
             return ([start, rest[-1]] if start[1] == rest[-1][1] else [start, (line, start[1]), *rest]), False
-        if self.at[u][0] == self.at[v][0] and self.places.spot[v][1] == 0:
-            return [(self.at[u][0], self.at[u][1] - HEIGHT / 2), (self.at[v][0], self.at[v][1] + HEIGHT / 2)], False
         if cell[0] != self._cell_over(u)[0]:
             return self._to_upper_band(u, v), False
+        if self.at[u][0] == self.at[v][0] and self.places.spot[v][1] == 0:
+            return [(self.at[u][0], self.at[u][1] - HEIGHT / 2), (self.at[v][0], self.at[v][1] + HEIGHT / 2)], False
         if self.scene.nodes[v].kind == "elision":
             return self._rise(u, v), True
         x, top = self.at[u][0], self.at[u][1] - HEIGHT / 2
@@ -288,7 +288,8 @@ class Router:
         last = max(index for index, column in enumerate(self.scene.columns) if column.section == self.scene.bands[self.home[u][0]].section)
         if self.home[u][1] != last or self._flow(u) < 0 or self.places.ranks[self.grid.side_of[v]].spots[v][0] != 0:
             return []
-        (to_x, to_y), turn = self._entry(v), self._beside(u, True, 14.0)
+        to_x, to_y = self._entry(v)
+        turn = to_x - 14.0  # past what stands in place of a state on the right
         out = self._out_to(u, turn)
         if out[-1][1] == to_y:
             return [out[0], (to_x, to_y)] if len(out) == 2 else [*out, (to_x, to_y)]
