@@ -153,4 +153,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "gallery")
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs/gallery")
