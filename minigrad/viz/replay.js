@@ -26,7 +26,7 @@
     for (const wire of into[id]) wire.classList.toggle("lit", on);
   };
   const pass = (id, on) => {
-    if (boxes[id]) boxes[id].classList.toggle("back", on);
+    if (boxes[id]) boxes[id].classList.toggle("passed", on);
     for (const wire of outOf[id]) wire.classList.toggle("lit", on);
   };
   const step = (at, on) => (at < forward ? light(at, on) : pass(data.back[at - forward], on));
@@ -97,7 +97,10 @@
 
   const width = +svg.getAttribute("width"), height = +svg.getAttribute("height");
   let scale = 1, left = 0, top = 0;
-  const place = () => { svg.style.transform = `translate(${left}px,${top}px) scale(${scale})`; };
+  const place = () => {
+    svg.style.transform = `translate(${left}px,${top}px) scale(${scale})`;
+    svg.classList.toggle("far", scale < 0.2); // words are too small to read, and most of the work of painting
+  };
   function fit() {
     scale = Math.min(stage.clientWidth / width, stage.clientHeight / height, 2) || 1;
     left = (stage.clientWidth - width * scale) / 2;

@@ -25,6 +25,7 @@ class Router:
         self.lines: dict[int, float] = {}  # target -> y of the line over everything that leads to it
         self.over: dict[int, int] = {}  # band -> wires that run above it
         self.loops_beside = 0
+        self.last_column = {column.section: index for index, column in enumerate(scene.columns)}
         self.flow_of = [-1.0 if band.reverse else 1.0 for band in scene.bands]
         self._find_ends_of_rows()
         self.fed = {places.reader(id_) for ids in grid.feeders.values() for id_ in ids}
@@ -285,7 +286,7 @@ class Router:
 
     def _straight_out(self, u: int, v: int) -> list[Point]:
         """From the last column of a section to what stands first beside it, where nothing is between them."""
-        last = max(index for index, column in enumerate(self.scene.columns) if column.section == self.scene.bands[self.home[u][0]].section)
+        last = self.last_column[self.scene.bands[self.home[u][0]].section]
         if self.home[u][1] != last or self._flow(u) < 0 or self.places.ranks[self.grid.side_of[v]].spots[v][0] != 0:
             return []
         to_x, to_y = self._entry(v)
