@@ -89,7 +89,7 @@ class Graph:
             ".svg": self.to_svg, ".html": self.to_html, ".json": self.to_json, ".txt": self.to_text,
             ".dot": lambda: dot.source(self.scene, self.picture),
         }  # fmt: skip
-        write_whole(path, writers[suffix]().encode("utf-8"))
+        write_whole(path, writers[suffix]().encode("utf-8", "replace"))
 
     def _save_drawn(self, path: Path, form: str, seconds: float) -> None:
         source = dot.source(self.scene, self.picture)

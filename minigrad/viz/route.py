@@ -55,7 +55,8 @@ class Router:
         if edge.kind == "loop":
             return self._loop(u, v), False
         if edge.kind == "severed":
-            return self._s_curve(u, v), True
+            in_one = u in self.home and v in self.grid.states.get(self.home[u], ())
+            return (self._severed_in_one(u, v), False) if in_one else (self._s_curve(u, v), True)
         if here is not None and there is not None:
             return self._between_cells(u, v)
         if here is not None:
@@ -223,6 +224,12 @@ class Router:
         x, top = self.at[u][0], self.at[u][1] - HEIGHT / 2
         channel = top - 7.0
         return [(x, top), (x, channel), *self._up_into(v, channel)], False
+
+    def _severed_in_one(self, u: int, v: int) -> list[Point]:
+        """To the detached value beside the cell it came from, where all steps are one: over the frame."""
+        (x, y), band = self.at[v], self.home[u][0]
+        out, line = self._beside(u, True, 4.0), self.places.ceiling[band] - 5.0
+        return [*self._out_to(u, out), (out, line), (x, line), (x, y - HEIGHT / 2)]
 
     def _cell_over(self, u: int) -> tuple[int, int]:
         """The cell under which, or beside which, u stands: the lowest of those that read it."""
