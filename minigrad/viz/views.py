@@ -164,7 +164,7 @@ class _Plan:
             latest.append(node.id if self.band[node.id] is not None else before)
             if self.band[node.id] is None and before is not None and node.kind == "op":
                 marks = tuple(source if self.nodes[source].kind == "param" else self.nodes[source].op for source in sources)
-                alike["after", node.op, node.scope, node.shapes, self.band[before], marks].append((node, before))
+                alike["after", node.op, node.scope, len(node.shapes), self.band[before], marks].append((node, before))
         return [
             (key, members) for key, members in alike.items()
             if len(members) == len({(self.band[last], self.step[last]) for _, last in members}) > 1
