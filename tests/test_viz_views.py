@@ -123,7 +123,9 @@ def test_nesting_frames_every_step_or_every_lane(nest):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("make", (lambda: rnn(9), lambda: rnn(9, cut=4), lambda: lstm(5, num_layers=2, bidirectional=True), encoder_decoder))
+@pytest.mark.parametrize(
+    "make", (lambda: rnn(9), lambda: rnn(9, cut=4), lambda: lstm(5, num_layers=2, bidirectional=True), encoder_decoder)
+)
 def test_boxes_are_apart_and_wires_cross_none_of_them(view, make):
     graph = viz.graph(*make(), view=view)
     boxes = graph.picture.boxes
