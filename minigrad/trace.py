@@ -14,7 +14,7 @@ from . import backend
 from .state import state
 from .tape import Node, Variable
 
-__all__ = ["Facts", "Observer", "trace"]
+__all__ = ["Facts", "Observer", "buffers_kept", "trace"]
 
 _HERE = tuple(os.path.dirname(os.path.abspath(__file__)) + end for end in (os.sep, "_nn" + os.sep))
 
@@ -80,11 +80,7 @@ class trace(Observer):
         self._sharing: dict[int, int] = {}
 
     def made(self, node: Node, tensors: Sequence[Any], inputs: Sequence[Any]) -> None:
-        saved = {}
-        for array in [array for kept in node.kept or () for array in _arrays_of(kept)]:
-            if type(array) in backend.ARRAYS:
-                buffer = array if array.base is None else array.base
-                saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
+        saved = buffers_kept(node)
         for buffer, size in saved.items():
             self._sharing[buffer] = self._sharing.get(buffer, 0) + 1
             self.held += size if self._sharing[buffer] == 1 else 0
@@ -106,6 +102,16 @@ class trace(Observer):
                 if not self._sharing[buffer]:
                     del self._sharing[buffer]
                     self.held -= size
+
+
+def buffers_kept(node: Node) -> dict[int, int]:
+    """{address of a buffer: its bytes} that a node keeps for its backward rule now."""
+    saved = {}
+    for array in [array for kept in node.kept or () for array in _arrays_of(kept)]:
+        if type(array) in backend.ARRAYS:
+            buffer = array if array.base is None else array.base
+            saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
+    return saved
 
 
 def _arrays_of(kept: Any) -> Sequence[Any]:

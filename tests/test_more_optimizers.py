@@ -41,12 +41,12 @@ def ours(gradient):
 
 
 def values(params):
-    return [each.detach().numpy().copy() for each in params]
+    return [each.detach().cpu().numpy().copy() for each in params]
 
 
 def twins(torch, name, options, groups):
     mine = leaves()
-    theirs = [torch.tensor(each.detach().numpy(), requires_grad=True) for each in mine]
+    theirs = [torch.tensor(each.detach().cpu().numpy(), requires_grad=True) for each in mine]
     pair = []
     for library, params in ((optim, mine), (torch.optim, theirs)):
         split = [{"params": params[:2]}, {"params": params[2:], "lr": 0.03, "weight_decay": 0.05}] if groups else params
@@ -77,7 +77,7 @@ def test_state_goes_to_pytorch_and_back(name, options):
         optimizer.step()
     back, as_torch = reference.state_dict(), optimizer.state_dict()
     for number, state in as_torch["state"].items():
-        tensors = {key: torch.tensor(value.numpy()) for key, value in state.items() if key != "step"}
+        tensors = {key: torch.tensor(value.cpu().numpy()) for key, value in state.items() if key != "step"}
         as_torch["state"][number] = {"step": torch.tensor(float(state["step"])), **tensors}
     optimizer.load_state_dict(back)
     reference.load_state_dict(as_torch)

@@ -1,85 +1,141 @@
 """Pictures of what was computed, of recurrent networks above all: step by step, as a regular grid.
 
-    g = minigrad.viz.graph(loss, params=model.named_parameters())
-    g.save("lstm.svg")
+    g = minigrad.viz.graph(loss, params=model.named_parameters(), view="unrolled", max_steps=6, heat="grad")
+    g.save("lstm.svg")   # or .html .dot .png .pdf .json .txt
+    g                    # shows itself in a notebook
 
-Reading order: snapshot (the tape as plain data), layout (where everything stands), svg, text.
+Reading order: model (nodes, edges, lanes, columns), snapshot (the tape as such data), heat (how large gradients are),
+views (what a picture shows), layout with its parts grid, cell, ranked, place and route (where everything stands), and a
+file per format: svg, html, schema (JSON), dot, text.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import layout, svg, text
-from .snapshot import Parameters, Snapshot, take
+from .. import tape
+from ..tape import wrap
+from . import schema, text
+from .figure import Figure, beside
+from .gates import Gates, gates
+from .graph import Graph, no_collection
+from .heat import contributions_of, measure
+from .snapshot import Parameters, on_tape, root_of, take
+from .views import HEATS, NESTS, PASSES, VIEWS, Options
 
-__all__ = ["Graph", "explain", "graph"]
-
-
-class Graph:
-    """What a tensor was computed from, to be drawn or written; it holds no tensor. `snapshot` is the data."""
-
-    def __init__(self, snapshot: Snapshot, max_steps: int | None) -> None:
-        self.snapshot, self.max_steps = snapshot, max_steps
-
-    @cached_property
-    def picture(self) -> layout.Picture:
-        """Boxes, wires and frames with their coordinates."""
-        return layout.arrange(self.snapshot, self.max_steps)
-
-    def to_svg(self) -> str:
-        """The picture as SVG text, the same bytes for the same graph."""
-        return svg.render(self.snapshot, self.picture)
-
-    def to_text(self) -> str:
-        """The nodes as a table in tape order."""
-        return text.table(self.snapshot, self.max_steps)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture (.svg) or the table (.txt), the whole file or none.
-
-        Raises  ValueError for another ending.
-        """
-        path = Path(path)
-        writers = {".svg": self.to_svg, ".txt": self.to_text}
-        if path.suffix.lower() not in writers:
-            raise ValueError(f"cannot save {path.name!r}: expected a name that ends in .svg (a picture) or .txt (a table)")
-        _write_whole(path, writers[path.suffix.lower()]())
-
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
-
-    def __repr__(self) -> str:
-        return f"<Graph of {self.snapshot.nodes[-1].label}: {len(self.snapshot.nodes)} nodes, {len(self.snapshot.edges)} edges>"
+__all__ = ["Figure", "Gates", "Graph", "beside", "contributions", "explain", "gates", "graph", "load"]
 
 
-def graph(loss: Any, params: Parameters | None = None, max_steps: int | None = 6) -> Graph:
+def graph(
+    loss: Any,
+    params: Parameters | None = None,
+    view: str = "unrolled",
+    max_steps: int | None = 6,
+    heat: str | None = None,
+    passes: str | None = None,
+    *,
+    around: int | None = None,
+    nest: str = "step",
+) -> Graph:
     """The graph of all that `loss` was computed from.
 
     params     names for the parameters: pairs (name, tensor) as `named_parameters()` gives them, or a dict
-    max_steps  of more time steps than this only the first and the last are shown, and the others counted; None: all
+    view       "unrolled": a column per time step; "rolled": one step, with loops; "module": a box per module;
+               "op": everything
+    max_steps  of more time steps than this "unrolled" shows only the first and the last, or those around step
+               `around`, and counts the others; None: all
+    heat       "grad": how large the gradient is along every edge, which takes two walks back of its own; `.grad` and the
+               tape stay as they are, hooks are not run
+    passes     "forward", "backward" or "both": which way arrows point; with heat "both" unless told otherwise
+    nest       "step" or "module": which of the two encloses the other, where a step consists of several
 
-    Raises  ValueError where `loss` was computed from nothing that wants a gradient.
+    Raises  ValueError where `loss` was computed from nothing that wants a gradient, or with heat is no single number.
 
     >>> import minigrad
     >>> w = minigrad.ones(2, 3, requires_grad=True)
-    >>> g = graph((w * 2).tanh().sum(), params={"w": w})
+    >>> g = graph((w * 2).tanh().sum(), params={"w": w}, heat="grad")
     >>> g
     <Graph of sum (): 4 nodes, 3 edges>
     >>> print(g.to_text(), end="")
-    number  place  what          from         shape
-    0              w                          (2, 3)
-    1              mul           w, a number  (2, 3)
-    2              tanh          1            (2, 3)
-    3              sum (output)  2            ()
+    sum (): 4 nodes, rolled view
+    <BLANKLINE>
+      mul.1           (2, 3)    <- w ∂ 0.346
+      tanh.2          (2, 3)    <- mul.1 ∂ 0.173
+      sum.3 (output)  ()        <- tanh.2 ∂ 2.45
+    <BLANKLINE>
+    parameters
+      w  (2, 3)  ×1  ‖dW‖ 0.346
     """
-    if max_steps is not None and max_steps < 2:
-        raise ValueError(f"max_steps must be at least 2, for a first and a last step, or None for all; got {max_steps}")
-    return Graph(take(loss, params), max_steps)
+    for name, given, allowed in (("view", view, VIEWS), ("heat", heat, HEATS), ("passes", passes, (None, *PASSES)), ("nest", nest, NESTS)):
+        if given not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {given!r}")
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 2):
+        raise ValueError(f"max_steps must be a whole number from 2, for a first and a last step, or None for all; got {max_steps!r}")
+    root = root_of(loss)
+    measured = None
+    if heat == "grad":
+        if loss.array.size != 1:
+            raise ValueError(f"heat='grad' needs a single number to differentiate, got shape {tuple(loss.shape)}; sum() or mean() it first")
+        taped = on_tape(root)
+        if not any(node.kept is None for node in taped if node.__class__ is tape.Node):
+            measured = measure(loss, taped)
+    passes = passes or ("both" if measured is not None else "forward")
+    with no_collection():
+        snapshot = take(loss, params, measured)
+    return Graph(snapshot, Options(view, max_steps, around, passes, nest, heat is not None))
+
+
+def contributions(loss: Any, W: Any) -> Any:
+    """What each time step adds to the gradient of `W`: a tensor (T, *W.shape), whose sum over steps is `W.grad`.
+
+    The first row belongs to the first step that uses W. `.grad` and the tape stay as they are.
+
+    Raises  ValueError where `loss` is no single number, W is no leaf it was computed from, or W is used outside of time steps too.
+
+    >>> import minigrad
+    >>> w = minigrad.tensor(0.5, requires_grad=True)
+    >>> h = minigrad.tensor(1.0)
+    >>> for t in range(3):
+    ...     with minigrad.step(t):
+    ...         h = h * w
+    >>> contributions(h, w)
+    tensor([0.2500, 0.2500, 0.2500])
+    """
+    taped = on_tape(root_of(loss))
+    if loss.array.size != 1:
+        raise ValueError(f"contributions need a single number to differentiate, got shape {tuple(loss.shape)}; sum() or mean() it first")
+    leaf = getattr(W, "node", None)
+    if not isinstance(leaf, tape.Leaf) or not any(node is leaf for node in taped):
+        raise ValueError("W must be a leaf, such as a parameter, from which the loss was computed")
+    by_step = contributions_of(loss, taped, leaf)
+    rest = by_step.pop(None, None)
+    if rest is not None or not by_step:
+        raise ValueError(
+            "W is used outside of time steps, so its gradient is no sum over steps. Build the layer with path='stepwise', or name "
+            "the steps of your own loop: with minigrad.step(t):"
+        )
+    zero = next(iter(by_step.values())) * 0
+    steps = [step for step in by_step if step is not None]
+    rows = [by_step.get(step, zero) for step in range(min(steps), 1 + max(steps))]
+    return wrap(_stacked(rows))
+
+
+def _stacked(rows: list[Any]) -> Any:
+    from_array = rows[0].reshape((1, *rows[0].shape))
+    stacked = from_array.repeat(len(rows), 0)
+    for index, row in enumerate(rows):
+        stacked[index] = row
+    return stacked
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """A graph saved as JSON, to be written in any format.
+
+    Raises  ValueError where the file holds no such graph.
+    """
+    return Graph(None, None, schema.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def explain(loss: Any, params: Parameters | None = None) -> str:
@@ -106,22 +162,3 @@ def explain(loss: Any, params: Parameters | None = None) -> str:
     1    mul  w: 5, w: 5
     """
     return text.explanation(take(loss, params))
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Write beside `path` and move into place, so that nobody ever finds half a file."""
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

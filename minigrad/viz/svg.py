@@ -1,95 +1,83 @@
-"""A picture as SVG text. Nothing but the standard library, and the same bytes for the same picture."""
+"""A picture as SVG text. Nothing but the standard library, and the same bytes for the same picture.
+
+No element has an id, so that a page may hold the same figure twice; styles are bound to a class that is a hash of what
+is in the figure. No CSS variables: what turns SVG into PNG or PDF rarely knows them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Iterator
+from functools import cache
 from html import escape
+from pathlib import Path
 
-from .layout import Box, Picture, Point, Wire, text_width
-from .snapshot import Node, Snapshot
+from .describe import facts_of
+from .labels import numbers, rectangle, tenth
+from .model import Edge, Node, Scene
+from .picture import Picture, Point, Wire, fitted, number, param_text
+from .scale import Scale, norms_of, scale_of
 
-__all__ = ["render"]
+__all__ = ["family_of", "render"]
 
 # Okabe and Ito's colours; each family has a form of its own too, so that nothing depends on seeing colour.
 _FAMILIES = {
-    "product": ("#0072B2", "linear matmul bmm mm mv dot einsum addmm outer tensordot conv1d"),
-    "activation": ("#E69F00", "sigmoid tanh relu exp log softmax log_softmax logsumexp gelu softplus erf silu leaky_relu elu"),
-    "arithmetic": ("#009E73", "add sub mul div neg pow square sqrt lerp where maximum minimum clamp addcmul sum mean"),
+    "product": "linear matmul bmm mm mv dot einsum addmm outer tensordot conv1d",
+    "activation": "sigmoid tanh relu exp log softmax log_softmax logsumexp gelu softplus erf silu leaky_relu elu",
+    "arithmetic": "add sub mul div neg pow square sqrt lerp where maximum minimum clamp addcmul sum mean cross_entropy",
 }
-_FAMILY = {op: name for name, (_, ops) in _FAMILIES.items() for op in ops.split()}
-_ROUNDING = {"product": 2, "activation": 18, "arithmetic": 8, "shape": 5, "output": 2, "param": 12, "input": 0, "constant": 0, "cut": 0}
-_LEGEND = ("product", "activation", "arithmetic", "shape", "param", "input", "constant", "cut", "output")
-
-# No CSS variables: what turns SVG into PNG or PDF rarely knows them. Every ID below becomes the figure's own.
-_STYLE = """
-#ID{background:#fff;font-family:'DejaVu Sans','Helvetica Neue',Arial,sans-serif}
-#ID .paper,#ID .back{fill:#fff}
-#ID text{fill:#1b1f24}
-#ID .name{font-size:12.5px;font-weight:600}
-#ID .size{font-size:10.5px}
-#ID .heading{font-size:13.5px;font-weight:600}
-#ID .elision{font-size:13.5px}
-#ID .badge,#ID .key{font-size:11px}
-#ID .size,#ID .elision,#ID .badge,#ID .key{fill:#4b5563}
-#ID .tint{fill-opacity:.15;stroke-width:1.6}
-#ID .product .tint{fill:#0072B2;stroke:#0072B2}
-#ID .activation .tint{fill:#E69F00;stroke:#E69F00}
-#ID .arithmetic .tint{fill:#009E73;stroke:#009E73}
-#ID .shape .tint,#ID .input .tint,#ID .constant .tint{fill:#8c959f;stroke:#8c959f}
-#ID .param .tint{fill:#CC79A7;stroke:#CC79A7}
-#ID .output .tint{fill:#56B4E9;stroke:#56B4E9;stroke-width:3}
-#ID .cut .tint{fill:#D55E00;stroke:#D55E00;stroke-dasharray:6 3}
-#ID .input .tint,#ID .constant .tint{stroke-dasharray:2 2}
-#ID .frame{fill:#f6f8fa;stroke:#c4cbd3}
-#ID .gap{fill:none;stroke:#8c959f;stroke-width:1.2;stroke-dasharray:3 4}
-#ID .wire{fill:none;stroke:#4b5563;stroke-width:1.3}
-#ID .state{stroke-width:2.4}
-#ID .tap{stroke:#a2476f;stroke-width:.8}
-#ID .loose{stroke:#b3420a;stroke-dasharray:6 3;stroke-width:1.8}
-#ID .mark{stroke:#b3420a;stroke-width:1.6;stroke-dasharray:7 4}
-#ID .dot{fill:#a2476f}
-#ID .head{fill:#4b5563}
-@media (prefers-color-scheme:dark){
-#ID{background:#0d1117}
-#ID .paper,#ID .back{fill:#0d1117}
-#ID text{fill:#e6edf3}
-#ID .size,#ID .elision,#ID .badge,#ID .key{fill:#b1bac4}
-#ID .tint{fill-opacity:.28}
-#ID .frame{fill:#161b22;stroke:#3d444d}
-#ID .wire{stroke:#b1bac4}
-#ID .head{fill:#b1bac4}
-#ID .tap{stroke:#e79bc0}
-#ID .dot{fill:#e79bc0}
-#ID .loose,#ID .mark{stroke:#ff9b63}
-}
-"""
+_FAMILY = {op: name for name, ops in _FAMILIES.items() for op in ops.split()}
+_ROUNDING = {"product": 2, "activation": 18, "arithmetic": 8, "shape": 5, "output": 2, "param": 12, "module": 9}
+_LEGEND = ("product", "activation", "arithmetic", "shape", "module", "param", "input", "constant", "cut", "output")
+_MEANING = {"param": "parameter", "cut": "detached", "shape": "other op"}
+_LOOKS = {"data": "wire", "state": "wire state", "loop": "wire loop", "param": "wire tap", "severed": "wire loose"}
+_STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+_UNKNOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def render(snapshot: Snapshot, picture: Picture) -> str:
-    """The picture as one <svg> element, whose ids begin with a hash of what is in it."""
-    families = [family_of(node) for node in snapshot.nodes]
-    shown = [name for name in _LEGEND if name in {families[box.node] for box in picture.boxes}]
-    width, height = max(picture.width, 104.0 * len(shown) + 32), picture.height + 30
-    drawn = [*_frames(picture), *_wires(picture), *_nodes(snapshot, picture, families)]
-    body = "\n".join([*drawn, *_words(picture), *_key(shown, picture)])
-    prefix = "g" + hashlib.sha256(body.encode()).hexdigest()[:10]
-    body = body.replace("#HEAD", f"#{prefix}-head").replace('id="ID-', f'id="{prefix}-')
-    corner = f"{_n(picture.left)} {_n(picture.top)}"
-    arrow = 'markerUnits="userSpaceOnUse" markerWidth="8" markerHeight="8" refX="7.5" refY="4" orient="auto"'
+def render(scene: Scene, picture: Picture, scale: Scale | None = None) -> str:
+    """The picture as one <svg> element."""
+    scale = scale or scale_of(norms_of(scene))
+    families = [family_of(node) for node in scene.nodes]
+    present = {families[box.node] for box in picture.boxes}
+    shown = [name for name in _LEGEND if name in present]
+    key_width = 104.0 * len(shown) + 32 + (330.0 if scale else 0.0)
+    notes = scene.notes
+    width = max(picture.width, key_width, *(7.2 * len(note) + 32 for note in notes), 0.0)
+    height = picture.height + 30 + 18 * len(notes)
+    body = "\n".join(
+        [
+            *_frames(picture),
+            *_wires(scene, picture, scale),
+            *_nodes(scene, picture, families),
+            *_patches(picture, scale),
+            *numbers(scene, picture, scale),
+            *_words(picture),
+            *_key(shown, picture, scale),
+            *_notes(notes, picture),
+        ]
+    )
+    name = "g" + hashlib.sha256(body.encode()).hexdigest()[:10]
+    corner = f"{tenth(picture.left)} {tenth(picture.top)}"
     return "\n".join(
         [
-            f'<svg id="{prefix}" xmlns="http://www.w3.org/2000/svg" viewBox="{corner} {_n(width)} {_n(height)}" width="{_n(width)}" '
-            f'height="{_n(height)}" style="max-width:100%;height:auto" role="img" aria-labelledby="{prefix}-title {prefix}-desc">',
-            f'<title id="{prefix}-title">{escape(_title(snapshot))}</title>',
-            f'<desc id="{prefix}-desc">{escape(_description(snapshot, picture))}</desc>',
-            f"<style>{_STYLE.replace('#ID', '#' + prefix)}</style>",
-            f'<defs><marker id="{prefix}-head" {arrow}><path class="head" d="M0 0 L8 4 L0 8 Z"/></marker></defs>',
-            f'<rect class="paper" x="{_n(picture.left)}" y="{_n(picture.top)}" width="{_n(width)}" height="{_n(height)}"/>',
+            f'<svg class="{name}" xmlns="http://www.w3.org/2000/svg" viewBox="{corner} {tenth(width)} {tenth(height)}" '
+            f'width="{tenth(width)}" height="{tenth(height)}" style="max-width:100%;height:auto" role="img">',
+            f"<title>{text(scene.title)}</title>",
+            f"<desc>{text(_description(scene))}</desc>",
+            f"<style>{_STYLE.replace('#ID', '.' + name)}</style>",
+            f'<rect class="paper" x="{tenth(picture.left)}" y="{tenth(picture.top)}" width="{tenth(width)}" height="{tenth(height)}"/>',
             body,
             "</svg>\n",
         ]
     )
+
+
+def text(content: str) -> str:
+    """Any text as XML may hold it: escaped, and without characters that XML does not know."""
+    return escape(_UNKNOWN.sub("\ufffd", content))
 
 
 def family_of(node: Node) -> str:
@@ -97,57 +85,130 @@ def family_of(node: Node) -> str:
     return _FAMILY.get(node.op, "shape") if node.kind == "op" else node.kind
 
 
-def _title(snapshot: Snapshot) -> str:
-    steps = {node.step for node in snapshot.nodes if node.step is not None}
-    return f"{snapshot.nodes[-1].label}: {len(snapshot.nodes)} nodes" + (f" in {len(steps)} time steps" if steps else "")
-
-
-def _description(snapshot: Snapshot, picture: Picture) -> str:
+def _description(scene: Scene) -> str:
     uses: dict[int, int] = {}
-    for edge in snapshot.edges:
-        uses[edge.source] = uses.get(edge.source, 0) + 1
-    params = [f"{node.label} used {uses.get(node.id, 0)} times" for node in snapshot.nodes if node.kind == "param"]
-    left_out = [word.text for word in picture.words if word.kind == "elision"]
-    return "; ".join(
-        [
-            f"What was computed, left to right: {len(snapshot.edges)} edges",
-            *(["not shown: " + left_out[0].strip("… ")] if left_out else []),
-            *params[:40],
-            *([f"and {len(params) - 40} more parameters"] if len(params) > 40 else []),
-        ]
-    )
+    for edge in scene.edges:
+        uses[edge.source] = uses.get(edge.source, 0) + edge.count
+    params = [f"{node.label} used {uses.get(node.id, 0)} times" for node in scene.nodes if node.kind == "param"]
+    parts = [f"What was computed, left to right: {scene.total[0]} nodes, {scene.total[1]} edges", *scene.notes, *params[:40]]
+    return "; ".join(parts + ([f"and {len(params) - 40} more parameters"] if len(params) > 40 else []))
 
 
-def _n(value: float) -> str:
-    """A coordinate, to a tenth."""
-    return f"{value:.1f}".removesuffix(".0")
+# ------------------------------------------------------------------------------------------------------------ around
 
 
 def _frames(picture: Picture) -> Iterator[str]:
-    for frame in picture.frames:
-        kind, data = ("frame", f' data-step="{frame.step}"') if frame.kind == "step" else ("gap", "")
+    looks = {"step": "frame", "rolled": "frame", "elision": "gap", "around": "around"}
+    for frame in sorted(picture.frames, key=lambda each: each.kind == "around"):
+        data = f' data-column="{frame.column}"' if frame.kind == "step" else ""
         yield (
-            f'<rect class="{kind}"{data} x="{_n(frame.x)}" y="{_n(frame.y)}" width="{_n(frame.width)}" '
-            f'height="{_n(frame.height)}" rx="10"/>'
+            f'<rect class="{looks[frame.kind]}"{data} x="{tenth(frame.x)}" y="{tenth(frame.y)}" width="{tenth(frame.width)}" '
+            f'height="{tenth(frame.height)}" rx="10"/>'
         )
-    for (x, y), (to_x, to_y) in picture.marks:
-        yield f'<line class="mark" x1="{_n(x)}" y1="{_n(y)}" x2="{_n(to_x)}" y2="{_n(to_y)}"/>'
+    for mark in picture.marks:
+        if mark.kind == "cut":
+            yield f'<line class="mark" x1="{tenth(mark.x)}" y1="{tenth(mark.y)}" x2="{tenth(mark.x)}" y2="{tenth(mark.y + mark.height)}"/>'
+        else:
+            yield f'<rect class="{mark.kind}" {rectangle(mark.x, mark.y, mark.width, mark.height)}/>'
 
 
-def _wires(picture: Picture) -> Iterator[str]:
-    look = {"edge": "wire", "state": "wire state", "param": "wire tap", "cut": "wire loose", "severed": "wire loose"}
+def _patches(picture: Picture, scale: Scale | None) -> Iterator[str]:
+    for patch in picture.patches:
+        colour = scale.colour(patch.norm) if scale else ""
+        around = rectangle(patch.x, patch.y, patch.width, patch.height)
+        yield f'<g><title>{text(patch.title)}</title><rect class="p{colour or "nil"}" {around}/>'
+        if patch.text:
+            middle = f'x="{tenth(patch.x + patch.width / 2)}" y="{tenth(patch.y + 14)}"'
+            yield f'<text class="share t{colour or "nil"}" text-anchor="middle" {middle}>{text(patch.text)}</text>'
+        yield "</g>"
+
+
+def _words(picture: Picture) -> Iterator[str]:
+    for word in picture.words:
+        if word.kind == "times":
+            half = 3.6 * len(word.text)
+            yield f'<rect class="plate" {rectangle(word.x - half, word.y - 10, 2 * half, 13)} rx="2"/>'
+        yield f'<text class="{word.kind}" text-anchor="{word.anchor}" x="{tenth(word.x)}" y="{tenth(word.y)}">{text(word.text)}</text>'
+
+
+def _key(shown: list[str], picture: Picture, scale: Scale | None) -> Iterator[str]:
+    """What the forms and colours mean."""
+    y = picture.top + picture.height + 4
+    for index, family in enumerate(shown):
+        x = picture.left + 16 + 104 * index
+        yield (
+            f'<g class="node {family}" transform="translate({tenth(x)} {tenth(y)})"><rect class="tint" width="22" height="14" '
+            f'rx="{min(_ROUNDING.get(family, 0), 7)}"/><text class="key" x="28" y="11">{_MEANING.get(family, family)}</text></g>'
+        )
+    if scale is not None:
+        x = picture.left + 16 + 104 * len(shown) + 60
+        yield f'<text class="key" text-anchor="end" x="{tenth(x - 6)}" y="{tenth(y + 11)}">‖∂L/∂·‖ {number(scale.low)}</text>'
+        for index in range(10):
+            height = 3.0 + index * 1.2
+            yield f'<rect class="p{index}" {rectangle(x + 14 * index, y + 7 - height / 2, 14, height)}/>'
+        yield f'<text class="key" x="{tenth(x + 146)}" y="{tenth(y + 11)}">{number(scale.high)}, log scale</text>'
+
+
+def _notes(notes: list[str], picture: Picture) -> Iterator[str]:
+    for index, note in enumerate(notes):
+        y = picture.top + picture.height + 36 + 18 * index
+        yield f'<text class="note" x="{tenth(picture.left + 16)}" y="{tenth(y)}">{text(note)}</text>'
+
+
+# ------------------------------------------------------------------------------------------------------------- wires
+
+
+def _wires(scene: Scene, picture: Picture, scale: Scale | None) -> Iterator[str]:
+    wanting = [node.kind in ("op", "output", "param", "module", "elision") for node in scene.nodes]
     for wire in picture.wires:
-        head = "" if wire.kind == "param" else ' marker-end="url(#HEAD)"'
-        data = "cut" if wire.kind == "severed" else "edge"
-        yield f'<path class="{look[wire.kind]}" data-{data}="{wire.source}-{wire.target}" d="{_path(wire)}"{head}/>'
+        edge = scene.edges[wire.edge]
+        look, back = _LOOKS[edge.kind], wanting[edge.source] and edge.kind != "severed"
+        if scene.nodes[edge.source].kind == "cut":
+            look = "wire loose"
+        data = "cut" if edge.kind == "severed" else "edge"
+        colour = scale.colour(edge.norm) if scale else ""
+        line = _path(wire)
+        if scene.passes == "both" and back:
+            yield _flow(edge, colour, scale, line, wire, "grad")
+        if scene.passes == "backward":
+            if back:
+                yield _flow(edge, colour, scale, line, wire, "edge")
+            else:
+                yield f'<path class="{look} faint" data-{data}="{edge.source}-{edge.target}" d="{line}"/>'
+            continue
+        head = "" if edge.kind == "param" else _head(wire.points[-2], wire.points[-1], 6.0)
+        heated, style = ("", "")
+        if scene.passes == "forward" and colour and edge.norm is not None and scale is not None:
+            heated, style = f" {_heat_class(colour)}", f' style="stroke-width:{scale.width(edge.norm):.1f}"'
+        yield f'<path class="{look}{heated}" data-{data}="{edge.source}-{edge.target}"{style} d="{line}{head}"/>'
     for x, y in picture.dots:
-        yield f'<circle class="dot" cx="{_n(x)}" cy="{_n(y)}" r="2.2"/>'
+        yield f'<circle class="dot" cx="{tenth(x)}" cy="{tenth(y)}" r="2.2"/>'
+
+
+def _heat_class(colour: str) -> str:
+    return f"h{colour}" if colour.isdigit() else colour
+
+
+def _flow(edge: Edge, colour: str, scale: Scale | None, line: str, wire: Wire, data: str) -> str:
+    """The gradient on its way back along a wire, or beside it: wide and coloured, its arrow at the wire's beginning."""
+    norm, pair, kind = edge.norm, f"{edge.source}-{edge.target}", edge.kind
+    width = scale.width(norm) if scale is not None and norm is not None else 1.6
+    if kind == "param":
+        width = 0.6 + 0.3 * width
+    aside = f' transform="translate({width / 2 + 1:.1f} {width / 2 + 1:.1f})"' if data == "grad" else ""
+    head = _head(wire.points[1], wire.points[0], 5.0 + 0.9 * width)
+    told = f"<title>‖∂L/∂·‖ = {number(norm)}</title></path>" if norm is not None else ""
+    classes = f"flow {_heat_class(colour)}" if colour else "flow h4"
+    start = f'<path class="{classes}" data-{data}="{pair}" stroke-width="{width:.1f}"{aside} d="{line}{head}"'
+    return f"{start}>{told}" if told else f"{start}/>"
 
 
 def _path(wire: Wire) -> str:
     points = wire.points
     if wire.curved:
-        return f"M{points[0][0]:.1f} {points[0][1]:.1f}C" + " ".join(f"{x:.1f} {y:.1f}" for x, y in points[1:])
+        return f"M{points[0][0]:.1f} {points[0][1]:.1f}C" + " ".join([f"{x:.1f} {y:.1f}" for x, y in points[1:]])
+    if len(points) == 2:
+        return f"M{points[0][0]:.1f} {points[0][1]:.1f}L{points[1][0]:.1f} {points[1][1]:.1f}"
     path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         path.append(_rounded(before, corner, after))
@@ -167,55 +228,39 @@ def _rounded(before: Point, corner: Point, after: Point) -> str:
     return f"L{start[0]:.1f} {start[1]:.1f}Q{x:.1f} {y:.1f} {end[0]:.1f} {end[1]:.1f}"
 
 
-def _nodes(snapshot: Snapshot, picture: Picture, families: list[str]) -> Iterator[str]:
+def _head(before: Point, tip: Point, size: float) -> str:
+    """An arrowhead drawn by the wire itself: two strokes that meet in its end."""
+    dx, dy = tip[0] - before[0], tip[1] - before[1]
+    length = math.hypot(dx, dy)
+    if not length:
+        return ""
+    dx, dy = dx / length * size, dy / length * size
+    x, y = tip
+    return f"M{x - dx - dy * 0.6:.1f} {y - dy + dx * 0.6:.1f}L{x:.1f} {y:.1f}L{x - dx + dy * 0.6:.1f} {y - dy - dx * 0.6:.1f}"
+
+
+# ------------------------------------------------------------------------------------------------------------- nodes
+
+
+def _nodes(scene: Scene, picture: Picture, families: list[str]) -> Iterator[str]:
     for box in picture.boxes:
-        node, family = snapshot.nodes[box.node], families[box.node]
+        node, family = scene.nodes[box.node], families[box.node]
         yield (
-            f'<g class="node {family}" id="ID-{node.id}" data-node="{node.id}" transform="translate({_n(box.x)} {_n(box.y)})">'
-            f"<title>{escape(_facts(node))}</title>{_shape(box, family)}{_label(node, box.width)}</g>"
+            f'<g class="node {family}" data-node="{node.id}" transform="translate({box.x:.1f} {box.y:.1f})">'
+            f"<title>{text(facts_of(node))}</title>{_inside(family, _lines(node), box.width, box.height)}</g>"
         )
 
 
-def _facts(node: Node) -> str:
-    """All there is to say of a node, for whoever rests the pointer on it."""
-    where = "/".join(node.scope)
-    step = "" if node.step is None else f" t={node.step}"
-    return f"{node.id}: {node.label} {node.dtype}{' at ' if where or step else ''}{where}{step}"
+def _lines(node: Node) -> tuple[str, ...]:
+    return (param_text(node),) if node.kind == "param" else (node.name, node.size)
 
 
-def _shape(box: Box, family: str) -> str:
-    x, y, width, height = _n(-box.width / 2), _n(-box.height / 2), _n(box.width), _n(box.height)
-    around = f'x="{x}" y="{y}" width="{width}" height="{height}" rx="{_ROUNDING[family]}"'
-    return f'<rect class="back" {around}/><rect class="tint" {around}/>'
-
-
-def _label(node: Node, width: float) -> str:
-    if node.kind == "param":
-        return f'<text class="size" text-anchor="middle" y="4">{escape(_fitted(node.label, width - 14, 11.0))}</text>'
-    name, size = escape(_fitted(node.name, width - 8, 14.0)), escape(_fitted(node.size, width - 8, 10.5))
-    return f'<text class="name" text-anchor="middle" y="-2">{name}</text><text class="size" text-anchor="middle" y="12">{size}</text>'
-
-
-def _fitted(text: str, width: float, size: float) -> str:
-    """`text`, cut short so that it fits; the whole of it stands in the node's title."""
-    if text_width(text, size) <= width:
-        return text
-    while text and text_width(text + "…", size) > width:
-        text = text[:-1]
-    return text + "…"
-
-
-def _words(picture: Picture) -> Iterator[str]:
-    for word in picture.words:
-        yield f'<text class="{word.kind}" text-anchor="{word.anchor}" x="{_n(word.x)}" y="{_n(word.y)}">{escape(word.text)}</text>'
-
-
-def _key(shown: list[str], picture: Picture) -> Iterator[str]:
-    """What the forms mean."""
-    names = {"param": "parameter", "cut": "detached", "shape": "other op"}
-    for index, family in enumerate(shown):
-        x, y = picture.left + 16 + 104 * index, picture.top + picture.height + 4
-        yield (
-            f'<g class="node {family}" transform="translate({_n(x)} {_n(y)})"><rect class="tint" width="22" height="14" '
-            f'rx="{min(_ROUNDING[family], 7)}"/><text class="key" x="28" y="11">{names.get(family, family)}</text></g>'
-        )
+@cache
+def _inside(family: str, lines: tuple[str, ...], width: float, height: float) -> str:
+    around = f'{rectangle(-width / 2, -height / 2, width, height)} rx="{_ROUNDING.get(family, 0)}"'
+    shape = f'<rect class="back" {around}/><rect class="tint" {around}/>'
+    if len(lines) == 1:
+        return f'{shape}<text class="size" text-anchor="middle" y="4">{text(fitted(lines[0], width - 14, 11.0))}</text>'
+    name, size = text(fitted(lines[0], width - 8, 14.0)), text(fitted(lines[1], width - 8, 10.5))
+    shape += f'<text class="name" text-anchor="middle" y="-2">{name}</text>'
+    return f'{shape}<text class="size" text-anchor="middle" y="12">{size}</text>'

@@ -1,27 +1,74 @@
-"""The tape as text: a table of what was computed, and the walk back with the size of every gradient."""
+"""A graph as text: a rolled view for a terminal, and the tape in full with the size of every gradient on the way back."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from .layout import shown_steps
-from .snapshot import Node, Snapshot
+from .model import Node, Scene
+from .picture import number
+from .snapshot import Snapshot
 
-__all__ = ["explanation", "table"]
+__all__ = ["explanation", "rolled"]
 
 
-def table(snapshot: Snapshot, max_steps: int | None = None) -> str:
-    """The nodes in tape order, one line each; steps beyond `max_steps` are counted in one line."""
-    steps = sorted({node.step for node in snapshot.nodes if node.step is not None})
-    _, hidden, _ = shown_steps(steps, max_steps)
-    left_out = set(hidden)
-    kept = [node for node in snapshot.nodes if node.step not in left_out or node.kind == "param"]
-    lines = _aligned([("number", "place", "what", "from", "shape"), *(_row(snapshot, node) for node in kept)])
-    if hidden:
-        count = len(snapshot.nodes) - len(kept)
-        plural = "s" if len(hidden) > 1 else ""
-        lines.append(f"… {len(hidden)} step{plural} not shown, t = {hidden[0]} … {hidden[-1]}: {count} nodes …")
-    return "\n".join(lines) + "\n"
+def rolled(scene: Scene) -> str:
+    """A rolled scene for a terminal: each lane of the grid once, with how often it runs, and what goes from step to step."""
+    readers = _Readers(scene)
+    lines = [scene.title, *(f"({note})" for note in scene.notes), ""]
+    beside = [node for node in scene.nodes if node.band is None and node.kind != "param"]
+    first = min((node.id for node in scene.nodes if node.band is not None), default=len(scene.nodes))
+    early = [node for node in beside if node.id < first and node.kind in ("op", "module")] if scene.bands else []
+    lines += _block("before the steps", early, readers)
+    for index in range(len(scene.bands)):
+        inside = [node for node in scene.nodes if node.band == index]
+        lines += _block(_lane(scene, index, inside), inside, readers)
+    rest = [node for node in beside if node.id > first or not scene.bands]
+    lines += _block("after the steps" if scene.bands else "", [node for node in rest if node.kind in ("op", "module", "output")], readers)
+    params = [node for node in scene.nodes if node.kind == "param"]
+    if params:
+        rows = [(f"  {node.name}", node.size, f"×{readers.uses[node.id]:,}", _norm(node.norm, "‖dW‖ ")) for node in params]
+        lines += ["parameters", *_aligned(rows), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+class _Readers:
+    """Per node what it reads, as a reader would say it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.uses: defaultdict[int, int] = defaultdict(int)
+        self.inputs: defaultdict[int, list[str]] = defaultdict(list)
+        for edge in scene.edges:
+            node = scene.nodes[edge.source]
+            self.uses[edge.source] += edge.count
+            if edge.kind == "severed":
+                continue
+            name = node.name if node.kind in ("param", "input", "constant", "cut") else f"{node.name}.{node.id}"
+            back = f" from t−1 (×{edge.count:,})" if edge.kind == "loop" else ""
+            self.inputs[edge.target].append(f"{name}{back}{_norm(edge.norm, ' ∂ ')}")
+
+
+def _lane(scene: Scene, index: int, inside: list[Node]) -> str:
+    band = scene.bands[index]
+    columns = sorted({node.column for node in inside if node.column is not None})
+    name = " ".join(filter(None, ["/".join(band.scope), f"layer {band.layer}" if band.layer is not None else "", band.direction or ""]))
+    steps = ", ".join(scene.columns[column].heading for column in columns)
+    return f"{'<-' if band.reverse else '->'} {name or 'every step'}   {steps}"
+
+
+def _block(heading: str, nodes: list[Node], readers: _Readers) -> list[str]:
+    if not nodes:
+        return []
+    rows = []
+    for node in nodes:
+        what = f"  {node.name}.{node.id}" + (" (output)" if node.kind == "output" else "")
+        times = f"×{node.steps:,}" if (node.steps or 1) > 1 else ""
+        rows.append((what, node.size, times, "<- " + ", ".join(readers.inputs[node.id]) if readers.inputs[node.id] else ""))
+    return [*([heading] if heading else []), *_aligned(rows), ""]
+
+
+def _norm(value: float | None, before: str) -> str:
+    return "" if value is None else before + number(value)
 
 
 def explanation(snapshot: Snapshot) -> str:
@@ -70,9 +117,9 @@ def _walk_back(snapshot: Snapshot) -> list[str]:
     """Per node, last first, the norm of what it passed to each input that wanted a gradient."""
     rows = []
     for node in reversed(snapshot.nodes):
-        if node.gradients is None:
+        if node.passed is None:
             continue
-        norms = zip(_inputs(snapshot, node), node.gradients, strict=False)
+        norms = zip(_inputs(snapshot, node), node.passed, strict=False)
         passed = ", ".join(f"{name}: {norm:.4g}" for name, norm in norms if norm is not None)
         rows.append((str(node.id), _place(node), node.name, passed))
     if not rows:
