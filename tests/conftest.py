@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import strict
 
 collect_ignore = ["bench", "record_cupy.py"]  # measured by `./run bench`; a program
+collect_ignore_glob = ["record_*.py", "recorded/*.py"]  # programs that write what tests read; they need PyTorch or CuPy
 DEVICE = os.environ.get("MINIGRAD_DEVICE") or "cpu"
 strict.register()
 minigrad.set_default_device(DEVICE)  # for what modules make while they are collected
