@@ -185,7 +185,7 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     return record("div", _both(operator.truediv, x, y), (a, b), _DIV, (a if wants(b) else None, b))
 
 
-_DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * a / (b * b))
+_DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * (a / b / b))  # b * b could underflow
 
 
 def floor_divide(a: Any, b: Any) -> Tensor:
