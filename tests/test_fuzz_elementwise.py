@@ -117,7 +117,7 @@ def special_values(draw):
     text = draw.one(
         *[f"T.{draw.one(*EDGY)}(x0)"] * 4, "x0.nan_to_num(neginf=-7.0) ** x1", "x0 // x1", "x0 % x1", "x0 / x1", "T.maximum(x0, x1)",
         "T.minimum(x0, x1)",
-        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0 ** {a}).detach()",
+        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0.nan_to_num(neginf=-7.0) ** {a}).detach()",
         f"{b} ** x0",
         f"T.div(x0, {b}, rounding_mode={draw.one('trunc', 'floor')!r})", f"T.div(x0, x1, rounding_mode={draw.one('trunc', 'floor')!r})",
         f"x0.clamp({draw.one(-1, 0, 2, 'T.nan', '-T.inf')}, {draw.one(-2, 1, 'T.nan', 'T.inf')})", "x0.clamp(x1)", "x0.clamp(max=x1)",
@@ -133,8 +133,9 @@ def special_values(draw):
         "T.allclose(x0, x1)", "x0.count_nonzero()", "T.lerp(x0, x1, 0.5)", "T.lerp(x0, x1, 0.25)", "F.softplus(x0)", "F.leaky_relu(x0)",
         "F.silu(x0)", "x0.masked_fill(x1 > 0, 1)", "x0.to(T.float32)", "x0.nonzero()", "x0.tolist()", "x0.abs() * x1",
     )  # fmt: skip
-    if any(sign in text for sign in ("//", "%", "rounding")):  # where a / b overflows, PyTorch's rest of a division is NaN; ours is right
-        arrays = [np.where(np.abs(each) < 1e-44, np.sign(each), each).astype(each.dtype) if each.dtype.kind == "f" else each for each in arrays]
+    if dtype not in INTS and any(sign in text for sign in ("//", "%", "rounding")):
+        # Where a / b overflows, PyTorch has NaN for the rest of the division; ours is right.
+        arrays = [np.where(np.abs(each) < 1e-44, np.sign(each), each).astype(dtype) for each in arrays]
     return "y = " + text, arrays, "first"
 
 
