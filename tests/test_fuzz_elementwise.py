@@ -136,6 +136,8 @@ def special_values(draw):
     if dtype not in INTS and any(sign in text for sign in ("//", "%", "rounding")):
         # Where a / b overflows, PyTorch has NaN for the rest of the division; ours is right.
         arrays = [np.where(np.abs(each) < 1e-44, np.sign(each), each).astype(dtype) for each in arrays]
+    if dtype == "float64" and any(name in text for name in ("sum", "mean")):  # what huge numbers leave of small ones hangs on the order
+        arrays = [np.where(np.abs(each) == 1e300, np.sign(each) * 4.0, each) for each in arrays]
     return "y = " + text, arrays, "first"
 
 
