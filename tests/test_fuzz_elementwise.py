@@ -117,7 +117,8 @@ def special_values(draw):
     text = draw.one(
         *[f"T.{draw.one(*EDGY)}(x0)"] * 4, "x0.nan_to_num(neginf=-7.0) ** x1", "x0 // x1", "x0 % x1", "x0 / x1", "T.maximum(x0, x1)",
         "T.minimum(x0, x1)",
-        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0", f"(x0.nan_to_num(neginf=-7.0) ** {a}).detach()",
+        "x0 - x1", "x0 * x1", "x0 + x1", f"x0 // {b}", f"x0 % {b}", f"x0 / {b}", f"{a} // x0", f"{a} % x0",
+        f"(x0.nan_to_num(neginf=-7.0) ** {a}).detach()",
         f"{b} ** x0",
         f"T.div(x0, {b}, rounding_mode={draw.one('trunc', 'floor')!r})", f"T.div(x0, x1, rounding_mode={draw.one('trunc', 'floor')!r})",
         f"x0.clamp({draw.one(-1, 0, 2, 'T.nan', '-T.inf')}, {draw.one(-2, 1, 'T.nan', 'T.inf')})", "x0.clamp(x1)", "x0.clamp(max=x1)",
