@@ -256,7 +256,7 @@ def _pow_exponent(xp: Any, dy: Any, a: Any, b: Any, y: Any) -> Any:
             return dy * (y * math.log(a))
         return xp.where((b >= 0) & (a == 0), xp.zeros_like(dy), dy * (y * (math.nan if a else -math.inf)))
     zero = (a == 0) & (b >= 0)
-    return xp.where(zero, xp.zeros_like(dy), dy * y * xp.log(xp.where(zero, xp.ones_like(a), a)))
+    return xp.where(zero, xp.zeros_like(dy), dy * y * xp.log(xp.where(zero, xp.ones_like(y), a)))
 
 
 def lerp(start: Any, end: Any, weight: Any) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..backend import ARRAYS
 from ..tape import Variable, record, wrap
 from .elementwise import _mismatch, _of, _require_same_device, as_variable, promote, wants
-from .shape import expand, reshape, unsqueeze
+from .shape import axis_of, expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -275,8 +275,13 @@ def _agreement(like: Any, size: int, one: int, other: int, ndim: int) -> Any:
 def tensordot(a: Any, b: Any, dims: int | Sequence[Any] = 2) -> Tensor:
     """The last `dims` axes of a against the first `dims` of b, or the axes of a listed first against those of b listed second"""
     _factors(a, b, "tensordot")
-    ours = range(-dims, 0) if isinstance(dims, int) else dims[0]
-    theirs = range(dims) if isinstance(dims, int) else dims[1]
+    if isinstance(dims, int) and not 0 <= dims <= min(a.array.ndim, b.array.ndim):
+        shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+        raise RuntimeError(f"tensordot sums over as many axes as both tensors have at most, got dims={dims} for shapes {shapes}")
+    given: Any = (range(-dims, 0), range(dims)) if isinstance(dims, int) else dims
+    ours, theirs = ([axis_of(x, axis) for axis in axes] for x, axes in zip((a, b), given))
+    if len(ours) != len(theirs) or len(set(ours)) < len(ours) or len(set(theirs)) < len(theirs):
+        raise RuntimeError(f"tensordot needs two lists of different axes, as many for one tensor as for the other, got {dims}")
     letters = "abcdefghijklmnopqrstuvwxyz"
     left, right = list(letters[: a.array.ndim]), list(letters[a.array.ndim : a.array.ndim + b.array.ndim])
     for one, other in zip(ours, theirs, strict=True):
