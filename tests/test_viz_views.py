@@ -208,6 +208,27 @@ def test_shares_sum_to_one(make):
         assert abs(sum(share.share for share in scene.shares if share.band == band) - 1) < 1e-6
 
 
+@pytest.mark.parametrize("path", ("stepwise", "fused"))
+@pytest.mark.parametrize("bidirectional", (False, True))
+def test_a_checkpointed_layer_has_the_heat_of_its_gradients(path, bidirectional):
+    with nn.path(path):
+        loss, params = lstm(7, checkpoint=3, bidirectional=bidirectional)
+        graph = viz.graph(loss, params, heat="grad")
+        assert all(tensor.grad is None for tensor in params.values())
+        with pytest.raises(ValueError, match="without checkpoint"):
+            viz.contributions(loss, params["weight_hh_l0"])
+        loss.backward()
+    norms = {node.name: node.norm for node in graph.scene.nodes if node.kind == "param"}
+    assert norms == pytest.approx({name: float((tensor.grad**2).sum() ** 0.5) for name, tensor in params.items()}, rel=1e-5)
+    assert {node.name: graph.snapshot.squares[node.id] ** 0.5 for node in graph.snapshot.nodes if node.kind == "param"} == pytest.approx(norms)
+
+
+def test_a_step_to_look_around_is_a_whole_number():
+    for around in ("3", 2.5, True):
+        with pytest.raises(ValueError, match="around must be"):
+            viz.graph(*rnn(3), around=around)
+
+
 def test_contributions_sum_to_the_gradient():
     loss, params = rnn(8)
     parts = viz.contributions(loss, params["W"])

@@ -77,6 +77,7 @@ class _Leaves:
 
     def __init__(self, taped: Sequence[tape.Node]) -> None:
         self.taped = taped
+        self.numbers = {node.number for node in taped}
         self.prepared: set[int] = set()
         for node in taped:
             parents = [_whole(parent) for parent in node.parents if parent.number >= 0]
@@ -100,12 +101,18 @@ class _Leaves:
 
 
 class _Watcher(Observer):
-    """Is told of every gradient passed to an input that wants one, as that input receives it."""
+    """Is told of every gradient passed to an input that wants one, as that input receives it.
+
+    A checkpoint computes again what it stands for, and walks back over that: it passes on the sum, which counts, and what
+    was computed again is no part of the graph.
+    """
 
     def __init__(self, leaves: _Leaves) -> None:
         self.leaves = leaves
 
     def passed(self, node: tape.Node, gradients: Sequence[Any], *others: Any) -> None:
+        if node.number not in self.leaves.numbers:
+            return
         for index, (parent, gradient) in enumerate(zip(node.parents, gradients, strict=False)):
             if isinstance(parent, tape.Node) and gradient is not None:
                 self.edge(node, index, parent, fitted(_whole_array(gradient), parent))
