@@ -223,6 +223,17 @@ def test_a_checkpointed_layer_has_the_heat_of_its_gradients(path, bidirectional)
     assert {node.name: graph.snapshot.squares[node.id] ** 0.5 for node in graph.snapshot.nodes if node.kind == "param"} == pytest.approx(norms)
 
 
+def test_a_fused_layer_below_steps_is_no_weight_prepared_for_them():
+    minigrad.manual_seed(4)
+    below, cell = nn.RNN(3, 8, path="fused"), nn.RNNCell(8, 4)
+    with nn.path("fused"):
+        output, _ = below(minigrad.randn(3, 2, 3))
+    loss = nn.Scan(cell)(output)[0].sum()
+    assert viz.contributions(loss, cell.weight_hh).shape == (3, 4, 4)
+    with pytest.raises(ValueError, match="path='stepwise'"):
+        viz.contributions(loss, below.weight_hh_l0)
+
+
 def test_a_step_to_look_around_is_a_whole_number():
     for around in ("3", 2.5, True):
         with pytest.raises(ValueError, match="around must be"):

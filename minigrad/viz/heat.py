@@ -16,6 +16,7 @@ from ..ops.elementwise import _quiet as quiet
 from ..state import set_recording, state
 from ..tape import _fit as fitted
 from ..trace import Observer
+from .model import FUSED
 
 __all__ = ["Heat", "contributions_of", "measure"]
 
@@ -82,7 +83,8 @@ class _Leaves:
         for node in taped:
             parents = [_whole(parent) for parent in node.parents if parent.number >= 0]
             alone = all(isinstance(each, tape.Leaf) or each.number in self.prepared for each in parents)
-            if node.place.step is None and parents and alone and _elements(node) <= sum(map(_elements, parents)):
+            single = node.op not in (*FUSED, "checkpoint")  # those have time steps inside
+            if single and node.place.step is None and parents and alone and _elements(node) <= sum(map(_elements, parents)):
                 self.prepared.add(node.number)
 
     def reached(self, parent: Any, gradient: Any) -> Iterable[tuple[int, Any]]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Band", "Cell", "Column", "Edge", "Node", "Scene", "Shape", "Share", "plural"]
+__all__ = ["FUSED", "Band", "Cell", "Column", "Edge", "Node", "Scene", "Shape", "Share", "plural"]
+
+FUSED = ("rnn", "lstm", "gru")  # the names of nodes that are a whole layer in one direction
 
 Shape = tuple[int, ...]
 Cell = tuple[int, int]  # (band, column)

@@ -18,13 +18,12 @@ from typing import Any, NamedTuple, cast
 from .bands import common_start, lanes_of
 from .between import places_in_grid
 from .fold import Group, fold
-from .model import Band, Column, Node, Scene, plural
+from .model import FUSED, Band, Column, Node, Scene, plural
 from .shares import shares_of
 from .snapshot import Snapshot
 
 __all__ = ["HEATS", "NESTS", "PASSES", "VIEWS", "Options", "scene_of", "shown_steps"]
 
-FUSED = ("rnn", "lstm", "gru")  # the names of nodes that are a whole layer
 VIEWS = ("module", "rolled", "unrolled", "op")
 HEATS = (None, "grad")
 PASSES = ("forward", "backward", "both")
