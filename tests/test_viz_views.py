@@ -102,6 +102,43 @@ def test_shown_and_left_out_make_all():
         assert around is None or any(abs(column.first - around) <= most for column in shown)
 
 
+def lanes(graph):
+    """(layer, direction) -> step -> the boxes of a real layer, as JSON has them."""
+    found = {}
+    for node in json.loads(graph.to_json())["nodes"]:
+        if node["step"] is not None and node["kind"] in ("op", "output"):
+            found.setdefault((node["layer"], node["direction"]), {}).setdefault(node["step"], []).append(node)
+    return found
+
+
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("bidirectional", (False, True))
+@pytest.mark.parametrize("lengths", (None, [7, 4, 1]))
+def test_real_layers_stand_in_lanes_and_steps(kind, bidirectional, lengths):
+    minigrad.manual_seed(6)
+    options = {"proj_size": 2} if kind == "LSTM" else {}
+    model, x = getattr(nn, kind)(3, 4, 2, bidirectional=bidirectional, path="stepwise", **options), minigrad.randn(7, 3, 3)
+    output, _ = model(x if lengths is None else nn.utils.rnn.pack_padded_sequence(x, lengths))
+    loss, params = ((output if lengths is None else output.data) ** 2).sum(), dict(model.named_parameters())
+    graph = viz.graph(loss, params, view="op", heat="grad")
+    found = lanes(graph)
+    assert set(found) == {(layer, way) for layer in (0, 1) for way in ("forward", "reverse")[: 1 + bidirectional]}
+    for (_, way), steps in found.items():
+        assert sorted(steps) == list(range(7)) and len({len(boxes) for boxes in steps.values()}) == 1
+        assert all(node["scope"] == kind and node["direction"] == way for boxes in steps.values() for node in boxes)
+        assert all(max(node["x"] for node in steps[t]) < min(node["x"] for node in steps[t + 1]) for t in range(6))
+    at = {node.id: node for node in graph.scene.nodes}
+    inner = [(at[edge.source], at[edge.target]) for edge in graph.scene.edges if edge.kind == "state"]
+    inner = [(a, b) for a, b in inner if a.step is not None and (a.layer, a.direction) == (b.layer, b.direction)]
+    assert inner and all((a.step > b.step) == (a.direction == "reverse") for a, b in inner)
+    for band in range(len(graph.scene.bands)):
+        assert sum(share.share for share in graph.scene.shares if share.band == band) == pytest.approx(1)
+    parts = {name: viz.contributions(loss, tensor) for name, tensor in params.items()}
+    loss.backward()
+    for name, tensor in params.items():
+        assert parts[name].shape[0] == 7 and np.allclose(parts[name].sum(0).cpu().numpy(), tensor.grad.cpu().numpy(), atol=1e-5)
+
+
 def test_rolled_is_one_step_with_loops():
     whole = json.loads(viz.graph(*rnn(30), view="rolled").to_json())
     loops = [edge for edge in whole["edges"] if edge["kind"] == "loop"]
@@ -220,7 +257,8 @@ def test_a_checkpointed_layer_has_the_heat_of_its_gradients(path, bidirectional)
         loss.backward()
     norms = {node.name: node.norm for node in graph.scene.nodes if node.kind == "param"}
     assert norms == pytest.approx({name: float((tensor.grad**2).sum() ** 0.5) for name, tensor in params.items()}, rel=1e-5)
-    assert {node.name: graph.snapshot.squares[node.id] ** 0.5 for node in graph.snapshot.nodes if node.kind == "param"} == pytest.approx(norms)
+    squares = {graph.snapshot.nodes[weight].name: square**0.5 for weight, square in graph.snapshot.squares.items()}
+    assert squares == pytest.approx(norms)
 
 
 def test_a_fused_layer_below_steps_is_no_weight_prepared_for_them():
@@ -232,6 +270,39 @@ def test_a_fused_layer_below_steps_is_no_weight_prepared_for_them():
     assert viz.contributions(loss, cell.weight_hh).shape == (3, 4, 4)
     with pytest.raises(ValueError, match="path='stepwise'"):
         viz.contributions(loss, below.weight_hh_l0)
+
+
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("lengths", (None, [7, 5, 2]))
+@pytest.mark.parametrize("freed", (False, True))
+def test_a_fused_layer_says_how_many_steps_it_is_and_how_to_open_it(kind, lengths, freed):
+    model, x = getattr(nn, kind)(3, 4, bidirectional=True), minigrad.randn(7, 3, 3)
+    with nn.path("fused"):
+        output, _ = model(x if lengths is None else nn.utils.rnn.pack_padded_sequence(x, lengths))
+    loss = (output if lengths is None else output.data).sum()
+    if freed:
+        loss.backward()
+    for view in ("rolled", "unrolled", "op"):
+        graph = viz.graph(loss, model.named_parameters(), view=view)
+        boxes = [node for node in graph.scene.nodes if node.op == kind.lower()]
+        assert len(boxes) == 2 and all(box.steps == 7 and "7 steps" in box.label for box in boxes)
+        assert [note for note in graph.scene.notes if "7 time steps" in note and "path='stepwise'" in note]
+        svg = graph.to_svg()
+        assert svg.count(">7 steps") == svg.count("7 time steps of a layer in one node: path=") == 2
+    boxes = viz.graph(loss, view="module").scene.nodes
+    assert [node.steps for node in boxes if node.kind == "module"] == [7]
+
+
+def test_a_fused_layer_inside_a_step_keeps_its_own_steps():
+    model = nn.GRU(3, 4)
+    with nn.path("fused"), minigrad.step(0):
+        output, _ = model(minigrad.randn(7, 2, 3))
+    box = next(node for node in viz.graph(output.sum(), view="rolled").scene.nodes if node.op == "gru")
+    assert box.steps == 7 and "7 steps" in box.label
+
+
+def test_a_checkpoint_is_named():
+    assert any("without" in note for note in viz.graph(*lstm(4, checkpoint=2)).scene.notes)
 
 
 def test_a_step_to_look_around_is_a_whole_number():
