@@ -139,6 +139,15 @@ def test_real_layers_stand_in_lanes_and_steps(kind, bidirectional, lengths):
         assert parts[name].shape[0] == 7 and np.allclose(parts[name].sum(0).cpu().numpy(), tensor.grad.cpu().numpy(), atol=1e-5)
 
 
+def test_layers_are_stacked_by_number_in_second_order_graphs():
+    model, x = nn.RNN(3, 4, 2, bidirectional=True), minigrad.randn(2, 2, 3, requires_grad=True)
+    with nn.path("fused"):
+        (dx,) = minigrad.autograd.grad(model(x)[0].sum(), [x], create_graph=True)
+    bands = viz.graph((dx**2).sum(), model.named_parameters()).scene.bands
+    assert [(band.layer, band.direction) for band in bands] == [(k, way) for k in (0, 1) for way in ("forward", "reverse")]
+    assert {band.scope for band in bands} == {("RNN",)}
+
+
 def test_rolled_is_one_step_with_loops():
     whole = json.loads(viz.graph(*rnn(30), view="rolled").to_json())
     loops = [edge for edge in whole["edges"] if edge["kind"] == "loop"]

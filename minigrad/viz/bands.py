@@ -43,8 +43,15 @@ def lanes_of(nodes: list[Node]) -> Lanes:
     for key, node in first.items():
         together.setdefault(_without_direction(key, first), node.id)
 
-    def height(key: _Key) -> tuple[int, int, bool, int]:
-        return sections[key[0]], together[_without_direction(key, first)], key[3] == "reverse", first[key].id
+    lowest: dict[tuple[str, ...], int] = {}  # layers of one module are stacked by number, also where a walk back came to the last first
+    for key, node in first.items():
+        if key[1] >= 0:
+            lowest.setdefault(node.scope, node.id)
+
+    def height(key: _Key) -> tuple[int, int, int, int, bool, int]:
+        own = together[_without_direction(key, first)]
+        start = lowest[first[key].scope] if key[1] >= 0 else own
+        return sections[key[0]], start, key[1], own, key[3] == "reverse", first[key].id
 
     ordered = sorted(first, key=height)
     index = {key: position for position, key in enumerate(ordered)}
