@@ -148,6 +148,19 @@ def test_layers_are_stacked_by_number_in_second_order_graphs():
     assert {band.scope for band in bands} == {("RNN",)}
 
 
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("layers", (1, 2))
+def test_windows_of_truncated_bptt_stand_side_by_side(kind, layers):
+    model, state, losses = getattr(nn, kind)(3, 4, layers), None, []
+    for _ in range(3):
+        output, state = model(minigrad.randn(2, 2, 3), state)
+        state = tuple(each.detach() for each in state) if kind == "LSTM" else state.detach()
+        losses.append(output.sum())
+    scene = viz.graph(minigrad.stack(losses).sum(), model.named_parameters(), heat="grad").scene
+    assert [band.section for band in scene.bands] == [section for section in range(3) for _ in range(layers)]
+    assert len(scene.columns) == 6 and [node.kind for node in scene.nodes].count("cut") >= 2
+
+
 def test_rolled_is_one_step_with_loops():
     whole = json.loads(viz.graph(*rnn(30), view="rolled").to_json())
     loops = [edge for edge in whole["edges"] if edge["kind"] == "loop"]
