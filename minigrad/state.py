@@ -26,10 +26,11 @@ class Place:
     """Where an operation stands: in which module, at which time step, in which direction of which layer.
 
     `scope` is a tuple of names from the outside in; `step` counts time from 0 and `direction` is "forward" or
-    "reverse"; `rows` is how many rows of a packed batch are still live. What is not known is None.
+    "reverse"; `rows` is how many rows of a packed batch are still live. `steps` is how many time steps one operation
+    computes, where a kernel computes a whole layer. What is not known is None.
     """
 
-    __slots__ = ("direction", "inner", "layer", "rows", "scope", "step")
+    __slots__ = ("direction", "inner", "layer", "rows", "scope", "step", "steps")
 
     def __init__(
         self,
@@ -38,8 +39,9 @@ class Place:
         layer: int | None = None,
         direction: str | None = None,
         rows: int | None = None,
+        steps: int | None = None,
     ) -> None:
-        self.scope, self.step, self.layer, self.direction, self.rows = scope, step, layer, direction, rows
+        self.scope, self.step, self.layer, self.direction, self.rows, self.steps = scope, step, layer, direction, rows, steps
         self.inner: dict[str, Place] = {}
 
     def enter(self, name: str) -> Place:
@@ -50,7 +52,7 @@ class Place:
         return found
 
     def __repr__(self) -> str:
-        facts = ((name, getattr(self, name)) for name in ("step", "layer", "direction", "rows"))
+        facts = ((name, getattr(self, name)) for name in ("step", "layer", "direction", "rows", "steps"))
         return " ".join(["/".join(self.scope) or "(outside)", *(f"{name}={fact}" for name, fact in facts if fact is not None)])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from minigrad import Tensor, ops
 from minigrad.ops.elementwise import _quiet as quiet
 from minigrad.ops.elementwise import wants
-from minigrad.state import set_recording, state
+from minigrad.state import Place, place, set_recording, state
 from minigrad.tape import gradients_within, nodes_since, position, record_several, wrap
 
 from .kernels.steps import Steps
@@ -54,7 +54,7 @@ def fused(
     """
     given = (data, *states, *weights)
     names = [name for name, each in zip(kernel.NAMES, given) if wants(each)]
-    count = 1 + len(states)
+    here, count = state.place, 1 + len(states)
     keep = look or (state.recording and bool(names))
     x, *arrays = [None if each is None else each.array for each in given]
     with quiet():  # as everywhere, overflow gives inf or NaN without a word
@@ -63,12 +63,14 @@ def fused(
 
     def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:
         if xp is ops:
-            return _again(again, (x, *others), count, dys)
+            with place(here):
+                return _again(again, (x, *others), count, dys)
         padded = dys if len(dys) > count or count < 3 else [*dys, None]  # the LSTM's last is the gradient of its cells
         found = kernel.backward(saved, x, y, others[0], others[count - 1 :], *padded, names)
         return [found.get(name) for name in kernel.NAMES]
 
-    tensors = record_several(kernel.__name__.rpartition(".")[2], looked, given, rule, (values[0], saved, *given))
+    with place(Place(here.scope, here.step, here.layer, here.direction, here.rows, len(sizes))):
+        tensors = record_several(kernel.__name__.rpartition(".")[2], looked, given, rule, (values[0], saved, *given))
     return Fused(tensors[0], tensors[1:count], tensors[count] if len(tensors) > count else None, saved)
 
 

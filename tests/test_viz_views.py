@@ -102,6 +102,65 @@ def test_shown_and_left_out_make_all():
         assert around is None or any(abs(column.first - around) <= most for column in shown)
 
 
+def lanes(graph):
+    """(layer, direction) -> step -> the boxes of a real layer, as JSON has them."""
+    found = {}
+    for node in json.loads(graph.to_json())["nodes"]:
+        if node["step"] is not None and node["kind"] in ("op", "output"):
+            found.setdefault((node["layer"], node["direction"]), {}).setdefault(node["step"], []).append(node)
+    return found
+
+
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("bidirectional", (False, True))
+@pytest.mark.parametrize("lengths", (None, [7, 4, 1]))
+def test_real_layers_stand_in_lanes_and_steps(kind, bidirectional, lengths):
+    minigrad.manual_seed(6)
+    options = {"proj_size": 2} if kind == "LSTM" else {}
+    model, x = getattr(nn, kind)(3, 4, 2, bidirectional=bidirectional, path="stepwise", **options), minigrad.randn(7, 3, 3)
+    output, _ = model(x if lengths is None else nn.utils.rnn.pack_padded_sequence(x, lengths))
+    loss, params = ((output if lengths is None else output.data) ** 2).sum(), dict(model.named_parameters())
+    graph = viz.graph(loss, params, view="op", heat="grad")
+    found = lanes(graph)
+    assert set(found) == {(layer, way) for layer in (0, 1) for way in ("forward", "reverse")[: 1 + bidirectional]}
+    for (_, way), steps in found.items():
+        assert sorted(steps) == list(range(7)) and len({len(boxes) for boxes in steps.values()}) == 1
+        assert all(node["scope"] == kind and node["direction"] == way for boxes in steps.values() for node in boxes)
+        assert all(max(node["x"] for node in steps[t]) < min(node["x"] for node in steps[t + 1]) for t in range(6))
+    at = {node.id: node for node in graph.scene.nodes}
+    inner = [(at[edge.source], at[edge.target]) for edge in graph.scene.edges if edge.kind == "state"]
+    inner = [(a, b) for a, b in inner if a.step is not None and (a.layer, a.direction) == (b.layer, b.direction)]
+    assert inner and all((a.step > b.step) == (a.direction == "reverse") for a, b in inner)
+    for band in range(len(graph.scene.bands)):
+        assert sum(share.share for share in graph.scene.shares if share.band == band) == pytest.approx(1)
+    parts = {name: viz.contributions(loss, tensor) for name, tensor in params.items()}
+    loss.backward()
+    for name, tensor in params.items():
+        assert parts[name].shape[0] == 7 and np.allclose(parts[name].sum(0).cpu().numpy(), tensor.grad.cpu().numpy(), atol=1e-5)
+
+
+def test_layers_are_stacked_by_number_in_second_order_graphs():
+    model, x = nn.RNN(3, 4, 2, bidirectional=True), minigrad.randn(2, 2, 3, requires_grad=True)
+    with nn.path("fused"):
+        (dx,) = minigrad.autograd.grad(model(x)[0].sum(), [x], create_graph=True)
+    bands = viz.graph((dx**2).sum(), model.named_parameters()).scene.bands
+    assert [(band.layer, band.direction) for band in bands] == [(k, way) for k in (0, 1) for way in ("forward", "reverse")]
+    assert {band.scope for band in bands} == {("RNN",)}
+
+
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("layers", (1, 2))
+def test_windows_of_truncated_bptt_stand_side_by_side(kind, layers):
+    model, state, losses = getattr(nn, kind)(3, 4, layers), None, []
+    for _ in range(3):
+        output, state = model(minigrad.randn(2, 2, 3), state)
+        state = tuple(each.detach() for each in state) if kind == "LSTM" else state.detach()
+        losses.append(output.sum())
+    scene = viz.graph(minigrad.stack(losses).sum(), model.named_parameters(), heat="grad").scene
+    assert [band.section for band in scene.bands] == [section for section in range(3) for _ in range(layers)]
+    assert len(scene.columns) == 6 and [node.kind for node in scene.nodes].count("cut") >= 2
+
+
 def test_rolled_is_one_step_with_loops():
     whole = json.loads(viz.graph(*rnn(30), view="rolled").to_json())
     loops = [edge for edge in whole["edges"] if edge["kind"] == "loop"]
@@ -206,6 +265,72 @@ def test_shares_sum_to_one(make):
     scene = viz.graph(*make(), heat="grad", max_steps=3).scene
     for band in range(len(scene.bands)):
         assert abs(sum(share.share for share in scene.shares if share.band == band) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("path", ("stepwise", "fused"))
+@pytest.mark.parametrize("bidirectional", (False, True))
+def test_a_checkpointed_layer_has_the_heat_of_its_gradients(path, bidirectional):
+    with nn.path(path):
+        loss, params = lstm(7, checkpoint=3, bidirectional=bidirectional)
+        graph = viz.graph(loss, params, heat="grad")
+        assert all(tensor.grad is None for tensor in params.values())
+        with pytest.raises(ValueError, match="without checkpoint"):
+            viz.contributions(loss, params["weight_hh_l0"])
+        loss.backward()
+    norms = {node.name: node.norm for node in graph.scene.nodes if node.kind == "param"}
+    assert norms == pytest.approx({name: float((tensor.grad**2).sum() ** 0.5) for name, tensor in params.items()}, rel=1e-5)
+    squares = {graph.snapshot.nodes[weight].name: square**0.5 for weight, square in graph.snapshot.squares.items()}
+    assert squares == pytest.approx(norms)
+
+
+def test_a_fused_layer_below_steps_is_no_weight_prepared_for_them():
+    minigrad.manual_seed(4)
+    below, cell = nn.RNN(3, 8, path="fused"), nn.RNNCell(8, 4)
+    with nn.path("fused"):
+        output, _ = below(minigrad.randn(3, 2, 3))
+    loss = nn.Scan(cell)(output)[0].sum()
+    assert viz.contributions(loss, cell.weight_hh).shape == (3, 4, 4)
+    with pytest.raises(ValueError, match="path='stepwise'"):
+        viz.contributions(loss, below.weight_hh_l0)
+
+
+@pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
+@pytest.mark.parametrize("lengths", (None, [7, 5, 2]))
+@pytest.mark.parametrize("freed", (False, True))
+def test_a_fused_layer_says_how_many_steps_it_is_and_how_to_open_it(kind, lengths, freed):
+    model, x = getattr(nn, kind)(3, 4, bidirectional=True), minigrad.randn(7, 3, 3)
+    with nn.path("fused"):
+        output, _ = model(x if lengths is None else nn.utils.rnn.pack_padded_sequence(x, lengths))
+    loss = (output if lengths is None else output.data).sum()
+    if freed:
+        loss.backward()
+    for view in ("rolled", "unrolled", "op"):
+        graph = viz.graph(loss, model.named_parameters(), view=view)
+        boxes = [node for node in graph.scene.nodes if node.op == kind.lower()]
+        assert len(boxes) == 2 and all(box.steps == 7 and "7 steps" in box.label for box in boxes)
+        assert [note for note in graph.scene.notes if "7 time steps" in note and "path='stepwise'" in note]
+        svg = graph.to_svg()
+        assert svg.count(">7 steps") == svg.count("7 time steps of a layer in one node: path=") == 2
+    boxes = viz.graph(loss, view="module").scene.nodes
+    assert [node.steps for node in boxes if node.kind == "module"] == [7]
+
+
+def test_a_fused_layer_inside_a_step_keeps_its_own_steps():
+    model = nn.GRU(3, 4)
+    with nn.path("fused"), minigrad.step(0):
+        output, _ = model(minigrad.randn(7, 2, 3))
+    box = next(node for node in viz.graph(output.sum(), view="rolled").scene.nodes if node.op == "gru")
+    assert box.steps == 7 and "7 steps" in box.label
+
+
+def test_a_checkpoint_is_named():
+    assert any("without" in note for note in viz.graph(*lstm(4, checkpoint=2)).scene.notes)
+
+
+def test_a_step_to_look_around_is_a_whole_number():
+    for around in ("3", 2.5, True):
+        with pytest.raises(ValueError, match="around must be"):
+            viz.graph(*rnn(3), around=around)
 
 
 def test_contributions_sum_to_the_gradient():

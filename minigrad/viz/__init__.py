@@ -74,6 +74,8 @@ def graph(
     if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 2):
         raise ValueError(f"max_steps must be a whole number from 2, for a first and a last step, or None for all; got {max_steps!r}")
     root = root_of(loss)
+    if around is not None and (isinstance(around, bool) or not isinstance(around, int)):
+        raise ValueError(f"around must be the whole number of a time step, or None for the first and the last; got {around!r}")
     measured = None
     if heat == "grad":
         if loss.array.size != 1:
@@ -113,8 +115,8 @@ def contributions(loss: Any, W: Any) -> Any:
     rest = by_step.pop(None, None)
     if rest is not None or not by_step:
         raise ValueError(
-            "W is used outside of time steps, so its gradient is no sum over steps. Build the layer with path='stepwise', or name "
-            "the steps of your own loop: with minigrad.step(t):"
+            "W is used outside of time steps, so its gradient is no sum over steps. Build the layer with path='stepwise' and without "
+            "checkpoint, or name the steps of your own loop: with minigrad.step(t):"
         )
     zero = next(iter(by_step.values())) * 0
     steps = [step for step in by_step if step is not None]

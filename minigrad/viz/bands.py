@@ -43,8 +43,15 @@ def lanes_of(nodes: list[Node]) -> Lanes:
     for key, node in first.items():
         together.setdefault(_without_direction(key, first), node.id)
 
-    def height(key: _Key) -> tuple[int, int, bool, int]:
-        return sections[key[0]], together[_without_direction(key, first)], key[3] == "reverse", first[key].id
+    lowest: dict[tuple[str, ...], int] = {}  # layers of one module are stacked by number, also where a walk back came to the last first
+    for key, node in first.items():
+        if key[1] >= 0:
+            lowest.setdefault(node.scope, node.id)
+
+    def height(key: _Key) -> tuple[int, int, int, int, bool, int]:
+        own = together[_without_direction(key, first)]
+        start = lowest[first[key].scope] if key[1] >= 0 else own
+        return sections[key[0]], start, key[1], own, key[3] == "reverse", first[key].id
 
     ordered = sorted(first, key=height)
     index = {key: position for position, key in enumerate(ordered)}
@@ -138,6 +145,9 @@ def _sections(nodes: list[Node], stepped: list[Node], of_pass: dict[int, int]) -
     shared: defaultdict[tuple[int, int], set[int]] = defaultdict(set)  # (pass, source) -> steps that read it
     starts = _first_readers(stepped, of_pass)
     right_of, on_top = [0] * passes, [0] * passes
+    again = _called_again(nodes, stepped, of_pass, starts)
+    for number, before in again.items():
+        right_of[number] |= 1 << before
     for node in nodes:
         own = of_pass.get(node.id)
         mask = 0
@@ -165,6 +175,21 @@ def _sections(nodes: list[Node], stepped: list[Node], of_pass: dict[int, int]) -
         left = max((section[other] + 1 for other in range(number) if right_of[number] >> other & 1), default=0)
         section.append(max(below, left))
     return section
+
+
+def _called_again(nodes: list[Node], stepped: list[Node], of_pass: dict[int, int], starts: set[int]) -> dict[int, int]:
+    """Pass -> the pass before it of the same layer, where it begins with a state detached from something not in the graph:
+    the last states of truncated BPTT, which a layer gives beside its output and no loss reads."""
+    calls: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)  # the passes of each layer and direction
+    found: dict[int, int] = {}
+    for node in stepped:
+        own, passes = of_pass[node.id], calls[node.scope, node.layer, node.direction]
+        if own not in passes[-1:]:
+            passes.append(own)
+        detached = any(source is not None and nodes[source].kind == "cut" and nodes[source].cut_from is None for source in node.inputs)
+        if node.layer is not None and node.id in starts and detached and len(passes) > 1:
+            found[own] = passes[-2]
+    return found
 
 
 def _first_readers(stepped: list[Node], of_pass: dict[int, int]) -> set[int]:

@@ -95,6 +95,8 @@ def bytes_as_text(size: int) -> str:
 def facts_of(node: Node) -> str:
     """All there is to say, one fact per line, for whoever rests the pointer on it."""
     lines = [f"{node.label} {node.dtype}".strip(), formula_of(node)]
+    if node.fused:
+        lines.append(f"{plural(node.steps or 0, 'time step')} of a layer in one node: path='stepwise' shows each of them")
     where = place_of(node)
     if where:
         lines.append(f"at {where}")

@@ -16,6 +16,7 @@ from ..ops.elementwise import _quiet as quiet
 from ..state import set_recording, state
 from ..tape import _fit as fitted
 from ..trace import Observer
+from .model import FUSED
 
 __all__ = ["Heat", "contributions_of", "measure"]
 
@@ -77,11 +78,13 @@ class _Leaves:
 
     def __init__(self, taped: Sequence[tape.Node]) -> None:
         self.taped = taped
+        self.numbers = {node.number for node in taped}
         self.prepared: set[int] = set()
         for node in taped:
             parents = [_whole(parent) for parent in node.parents if parent.number >= 0]
             alone = all(isinstance(each, tape.Leaf) or each.number in self.prepared for each in parents)
-            if node.place.step is None and parents and alone and _elements(node) <= sum(map(_elements, parents)):
+            single = node.op not in (*FUSED, "checkpoint")  # those have time steps inside
+            if single and node.place.step is None and parents and alone and _elements(node) <= sum(map(_elements, parents)):
                 self.prepared.add(node.number)
 
     def reached(self, parent: Any, gradient: Any) -> Iterable[tuple[int, Any]]:
@@ -100,12 +103,18 @@ class _Leaves:
 
 
 class _Watcher(Observer):
-    """Is told of every gradient passed to an input that wants one, as that input receives it."""
+    """Is told of every gradient passed to an input that wants one, as that input receives it.
+
+    A checkpoint computes again what it stands for, and walks back over that: it passes on the sum, which counts, and what
+    was computed again is no part of the graph.
+    """
 
     def __init__(self, leaves: _Leaves) -> None:
         self.leaves = leaves
 
     def passed(self, node: tape.Node, gradients: Sequence[Any], *others: Any) -> None:
+        if node.number not in self.leaves.numbers:
+            return
         for index, (parent, gradient) in enumerate(zip(node.parents, gradients, strict=False)):
             if isinstance(parent, tape.Node) and gradient is not None:
                 self.edge(node, index, parent, fitted(_whole_array(gradient), parent))

@@ -182,7 +182,7 @@ class _Furniture:
         if rest is not None and rest.share is not None:
             last = columns[-1][0]
             x = self.places.left_of[last] + self.places.width_of[last] + 12
-            self.words.append(Word("strip", f"+ {percent(rest.share)} from elsewhere", x, y + _STRIP + 15, "start"))
+            self.words.append(Word("strip", f"{percent(rest.share)} from elsewhere", x, y + _STRIP + 15, "start"))
         return y + (2 if measured else 1) * _STRIP + 10.0
 
     def _norms_under(self, inside: list[Share], left: float, width: float, y: float) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Band", "Cell", "Column", "Edge", "Node", "Scene", "Shape", "Share", "plural"]
+__all__ = ["FUSED", "Band", "Cell", "Column", "Edge", "Node", "Scene", "Shape", "Share", "plural"]
+
+FUSED = ("rnn", "lstm", "gru")  # the names of nodes that are a whole layer in one direction
 
 Shape = tuple[int, ...]
 Cell = tuple[int, int]  # (band, column)
@@ -31,7 +33,7 @@ class Node(NamedTuple):
     norms     of the gradient along each input's edge
     saved     bytes kept for the backward pass that no earlier node keeps already
     band, column   where in the grid of a scene
-    count, steps   how many things on the tape, in how many time steps
+    count, steps   how many things on the tape, in how many time steps; one thing in several: a fused layer
     """
 
     id: int
@@ -65,6 +67,11 @@ class Node(NamedTuple):
         return self.shapes[0] if self.shapes else ()
 
     @property
+    def fused(self) -> bool:
+        """Whether this is all time steps of a layer, computed by a kernel."""
+        return self.op in FUSED and self.count == 1 and self.steps is not None and self.kind in ("op", "output")
+
+    @property
     def size(self) -> str:
         """The shape as a picture writes it: (2, 4), or 4×(2, 4)."""
         times = f" ×{self.steps:,}" if (self.steps or 1) > 1 else ""
@@ -74,6 +81,8 @@ class Node(NamedTuple):
             return plural(self.count, "op") + (f" in {self.steps:,} steps" if times else "")
         if self.kind in ("input", "constant", "cut"):
             return f"{self.shape}{times}"
+        if self.fused:
+            return f"{plural(self.steps or 0, 'step')} → {self.shape}"
         if len(self.shapes) == 1:
             return str(self.shapes[0])
         if len(set(self.shapes)) == 1:

@@ -163,6 +163,7 @@ def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_roo
         None if heat is None else tuple([heat.edges.get((number, index)) for index in range(len(inputs))]),
         saved,
         "" if facts is None else facts.line,
+        steps=place.steps,
     )
 
 

@@ -24,7 +24,6 @@ from .snapshot import Snapshot
 
 __all__ = ["HEATS", "NESTS", "PASSES", "VIEWS", "Options", "scene_of", "shown_steps"]
 
-FUSED = ("rnn", "lstm", "gru")  # the names of nodes that are a whole layer
 VIEWS = ("module", "rolled", "unrolled", "op")
 HEATS = (None, "grad")
 PASSES = ("forward", "backward", "both")
@@ -216,6 +215,7 @@ class _Plan:
             pattern = max(inside, key=lambda node: (node.kind == "output", -node.id))
             own = self.band[pattern.id]
             steps = len({self.step[node.id] for node in inside}) if own is not None else len(inside)
+            steps = (pattern.steps or steps) if len(inside) == 1 else steps  # a fused layer inside a step has more of its own
             self.groups[key] = Group(pattern.kind, pattern.name, own, self.column[pattern.id], steps)
 
     # -------------------------------------------------------------------------------------------------- modules
@@ -235,14 +235,14 @@ class _Plan:
         self.band = [None] * len(self.nodes)
         depth = common_start([inside[0].scope for inside in members.values() if inside[0].scope])
         for key, inside in members.items():
-            steps = {node.step for node in inside if node.step is not None}
-            first = inside[0]
+            first, steps = inside[0], {node.step for node in inside if node.step is not None}
+            within = max(len(steps), *(node.steps or 0 for node in inside))
             if key[0] == "loose":  # type: ignore[index]
                 self.groups[key] = Group("op", first.name, None, None, len(steps))
             else:
                 tag = "" if first.layer is None else f" layer {first.layer}" + (" reverse" if first.direction == "reverse" else "")
                 own = first.scope[depth:] or first.scope[-1:]
-                self.groups[key] = Group("module", "/".join(own) + tag, None, None, len(steps))
+                self.groups[key] = Group("module", "/".join(own) + tag, None, None, within)
         self._with_their_inputs()
 
     def _with_their_inputs(self) -> None:
@@ -260,13 +260,11 @@ def _notes_on(snapshot: Snapshot, options: Options) -> list[str]:
     notes = []
     if snapshot.freed and options.heat:
         notes.append("structure without heat: backward() has already freed this graph; draw before it, or use backward(retain_graph=True)")
-    fused = [node for node in snapshot.nodes if node.op in FUSED and node.kind in ("op", "output")]
-    if fused:
-        each = fused[0]
-        steps = each.shapes[0][0] // each.shapes[1][0] if len(each.shapes) > 1 and each.shapes[1][0] else 0
-        whole = len(each.shapes) > 1 and steps * each.shapes[1][0] == each.shapes[0][0]
-        told = plural(steps, "time step") if whole else "all its time steps"
-        notes.append(f"{each.op} is {told} of a layer in one node; build the layer with path='stepwise' to see them")
+    fused = {(node.op, node.steps): None for node in snapshot.nodes if node.fused}
+    for op, steps in fused:
+        notes.append(f"{op} is {plural(steps or 0, 'time step')} of a layer in one node; build the layer with path='stepwise' to see them")
+    if any(node.op == "checkpoint" for node in snapshot.nodes):
+        notes.append("checkpoint is a part computed again in the walk back, in one node; build the layer without it to see its steps")
     return notes
 
 
