@@ -54,13 +54,13 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     ids = backend.of(ids).in_range(ids, 0, shape[0] - 1, "embedding: ids")
     flat = ids.reshape(-1)
 
-    def rule(xp: Any, dy: Any) -> Any:
+    def rule(xp: Any, dy: Any, input: Any) -> Any:
         rows = dy.reshape((flat.size, shape[1]))
         if padding_idx is not None:
             rows = rows * (wrap(flat != padding_idx) if isinstance(dy, Tensor) else flat != padding_idx)[:, None]
         return xp.placed(rows, shape, (flat,), True)
 
-    return record("embedding", weight.array[ids], (weight,), (rule,))
+    return record("embedding", weight.array[ids], (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None) -> Tensor:
@@ -181,7 +181,7 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
     logits, ids = _rows_and_classes(input, target)
     ids, counts = _weights(ids, weight, ignore_index, input)
-    losses = _class_losses(logits, ids, counts, reduction)
+    losses = _class_losses(logits, target, ids, counts, reduction)
     return losses.reshape(target.array.shape) if reduction == "none" and target.array.ndim != 1 else losses
 
 
@@ -211,8 +211,8 @@ def _weights(ids: Any, weight: Tensor | None, ignore_index: int, input: Tensor) 
     return ids, xp.where(ignored, 0, counts).astype(input.array.dtype)
 
 
-def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tensor:
-    """One node: the losses of rows of logits (N, V), each times how much it counts, reduced."""
+def _class_losses(logits: Tensor, target: Tensor, ids: Any, counts: Any, reduction: str) -> Tensor:
+    """One node: the losses of rows of logits (N, V), each times how much it counts, reduced; `ids` are the target's classes."""
     x, xp = logits.array, backend.of(logits.array)
     rows = xp.arange(ids.size)
     void = None if counts is None else counts == 0  # rows that count for nothing: whatever they hold, NaN included, stays there
@@ -232,7 +232,7 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
 
     divisor = None if total is None else xp.where(total == 0, 1, total).astype(x.dtype)  # nothing counts: no gradient, not NaN
 
-    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any) -> Any:
+    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any, target: Any) -> Any:
         scale = weights * (dy if divisor is None else dy / divisor)
         if void is not None:  # 0 times a gradient of NaN would not be 0
             scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
@@ -243,7 +243,7 @@ def _class_losses(logits: Tensor, ids: Any, counts: Any, reduction: str) -> Tens
         dx[rows, ids] -= scale
         return dx
 
-    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor))
+    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor, target))
 
 
 def _shifted(x: Any, void: Any) -> Any:

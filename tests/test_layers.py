@@ -103,3 +103,14 @@ def test_a_batch_of_nothing_but_padding_has_a_gradient_of_zero():
     loss = F.cross_entropy(x, mg.tensor([-100] * 4))
     loss.backward()
     assert math.isnan(loss.item()) and not x.grad.any()
+
+
+def test_ids_and_targets_that_changed_give_no_wrong_gradient():
+    table, logits = mg.ones(4, 3, requires_grad=True), mg.randn(2, 4, requires_grad=True)
+    ids, target = mg.tensor([0, 1]), mg.tensor([2, 3])
+    losses = [nn.functional.embedding(ids, table).sum(), nn.functional.cross_entropy(logits, target)]
+    ids.fill_(3)
+    target.fill_(0)
+    for loss in losses:
+        with pytest.raises(RuntimeError, match="was changed in place afterwards"):
+            loss.backward()
