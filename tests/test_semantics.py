@@ -153,3 +153,29 @@ def test_strides_without_elements():
 def test_lines_break_where_pytorchs_do():
     x = tensor([1e9, -1.445e8, 1.2492e8, -1971900]).requires_grad_()
     assert repr(x) == "tensor([ 1.0000e+09, -1.4450e+08,  1.2492e+08, -1.9719e+06],\n       requires_grad=True)"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, ids, mask: x[ids],
+        lambda x, ids, mask: x[0:, ids],
+        lambda x, ids, mask: x[mask],
+        lambda x, ids, mask: x.masked_select(mask.view(2, 2)),
+        lambda x, ids, mask: x.masked_fill(mask, 0.0),
+        lambda x, ids, mask: T.where(mask, x, 0.0),
+        lambda x, ids, mask: x.index_select(1, ids),
+        lambda x, ids, mask: x.gather(0, ids[None]),
+        lambda x, ids, mask: x.scatter(0, ids[None], 1.0),
+        lambda x, ids, mask: T.zeros(2, 2).scatter_add(0, ids[None], x),
+        lambda x, ids, mask: T.zeros(2, 2).index_add(0, ids, x),
+    ],
+)
+def test_an_index_or_mask_that_changed_gives_no_wrong_gradient(use):
+    x, ids, mask = T.ones(2, 2, requires_grad=True), T.tensor([0, 0]), T.tensor([[True, False], [False, True]])
+    y = use(x, ids, mask)
+    use(x, ids, mask).sum().backward()
+    ids.fill_(1)
+    mask.fill_(True)
+    with pytest.raises(RuntimeError, match="was changed in place afterwards"):
+        y.sum().backward()

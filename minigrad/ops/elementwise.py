@@ -536,7 +536,7 @@ def where(condition: Any, a: Any = None, b: Any = None) -> Tensor:
         value = _of(holds).where(holds, x, y)
     except ValueError as problem:
         raise _mismatch(holds, x, y) from problem
-    return record("where", value, (a, b), rule, (holds,))
+    return record("where", value, (a, b), rule, (condition,))
 
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:

@@ -35,7 +35,10 @@ def getitem(x: Any, index: Any) -> Tensor:
     direct, chosen = split_index(x, index)
     if direct is not None:
         x = _plain(x, direct)
-    return x if chosen is None else _chosen(x, reachable(x, chosen))
+    if chosen is None:
+        return x
+    parts = index if isinstance(index, (tuple, list)) else (index,)
+    return _chosen(x, reachable(x, chosen), tuple([each for each in parts if isinstance(each, Variable)]))
 
 
 def _plain(x: Any, index: Any) -> Tensor:
@@ -51,14 +54,15 @@ def _plain(x: Any, index: Any) -> Tensor:
     )
 
 
-def _chosen(x: Any, index: tuple[Any, ...]) -> Tensor:
+def _chosen(x: Any, index: tuple[Any, ...], keep: tuple[Any, ...] = ()) -> Tensor:
+    """x[index] with arrays in the index; `keep` are the tensors it was made of, which must not change before the way back."""
     shape = x.array.shape
     try:
         value = x.array[index]
     except IndexError as problem:
         raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
     repeats = not all(each.__class__ is slice or each.dtype == bool for each in index)
-    return record("index", value, (x,), (lambda xp, dy: xp.placed(dy, shape, index, repeats),))
+    return record("index", value, (x,), (lambda xp, dy, *keep: xp.placed(dy, shape, index, repeats),), keep)
 
 
 def reachable(x: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -196,7 +200,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
         return gather(input.reshape(-1)[:0], 0, index.reshape(-1)).reshape(index.array.shape)
     place = _places(input, dim, index, "gather")
     value = input.array[place]
-    return record("gather", value, (input,), (lambda xp, dy: xp.placed(dy, shape, place, True),))
+    return record("gather", value, (input,), (lambda xp, dy, index: xp.placed(dy, shape, place, True),), (index,))
 
 
 def _places(x: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
@@ -250,7 +254,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
         )
     _require_same_device(input.array, index.array)
     ids = _of(index.array).in_range(index.array, 0, input.array.shape[axis] - 1, "index_select: ids")
-    return _chosen(input, (*(slice(None),) * axis, ids.reshape(-1)))
+    return _chosen(input, (*(slice(None),) * axis, ids.reshape(-1)), (index,))
 
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float | None = None, reduce: str | None = None) -> Tensor:
@@ -271,8 +275,8 @@ def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: float |
     place, taken = _source_of(input, dim, index, src, "scatter")
     result = input.array.copy()
     _of(result).put(result, place, taken.array if isinstance(taken, Variable) else taken)
-    rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
-    return record("scatter", result, (input, taken), rule)
+    rule = (lambda xp, dy, index: _zeroed(xp, dy, place), lambda xp, dy, index: dy[place])
+    return record("scatter", result, (input, taken), rule, (index,))
 
 
 def _some_without_axes(*given: Any) -> bool:
@@ -302,7 +306,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Tensor:
     place, taken = _source_of(input, dim, index, src, "scatter_add")
     result = input.array.copy()
     _of(result).add_at(result, place, taken.array)
-    return record("scatter_add", result, (input, taken), (lambda xp, dy: dy, lambda xp, dy: dy[place]))
+    return record("scatter_add", result, (input, taken), (lambda xp, dy, index: dy, lambda xp, dy, index: dy[place]), (index,))
 
 
 def _source_of(x: Any, dim: int, index: Any, src: Any, name: str) -> tuple[Any, Any]:
@@ -348,7 +352,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     place = (*(slice(None),) * axis, ids)
     result = input.array.copy()
     _of(result).add_at(result, place, source.array * alpha)
-    return record("index_add", result, (input, source), (lambda xp, dy: dy, lambda xp, dy: dy[place] * alpha))
+    rule = (lambda xp, dy, index: dy, lambda xp, dy, index: dy[place] * alpha)
+    return record("index_add", result, (input, source), rule, (index,))
 
 
 # -------------------------------------------------------------------------------------------------------------- masks
@@ -364,7 +369,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Tensor:
     fill = value.array.astype(input.array.dtype) if isinstance(value, Variable) else fitting(plain(value), input.array.dtype)
     rule = (lambda xp, dy, mask: xp.where(mask, 0.0, dy), lambda xp, dy, mask: xp.where(mask, dy, 0.0))
     result = _both(lambda mask, x: _of(x).where(mask, fill, x), mask.array, input.array)
-    return record("masked_fill", result, (input, value), rule, (mask.array,))
+    return record("masked_fill", result, (input, value), rule, (mask,))
 
 
 def masked_select(input: Any, mask: Any) -> Tensor:
