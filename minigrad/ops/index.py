@@ -376,7 +376,7 @@ def masked_select(input: Any, mask: Any) -> Tensor:
     """y = the elements of x where the mask holds, in order, as a vector"""
     _require_mask(input, mask)
     shape = _both(lambda x, mask: np.broadcast_shapes(x.shape, mask.shape), input.array, mask.array)
-    return input.expand(shape)[wrap(_of(mask.array).broadcast_to(mask.array, shape))]
+    return input.expand(shape)[mask.expand(shape)]
 
 
 def _require_mask(x: Any, mask: Any) -> None:
