@@ -179,3 +179,18 @@ def test_an_index_or_mask_that_changed_gives_no_wrong_gradient(use):
     mask.fill_(True)
     with pytest.raises(RuntimeError, match="was changed in place afterwards"):
         y.sum().backward()
+
+
+def test_an_index_assigned_through_may_change_later():
+    x, value, ids, factors = T.ones(3, requires_grad=True), T.ones(2, requires_grad=True), T.tensor([0, 2]), T.tensor([1.0, 2.0, 4.0])
+    y = x * 1
+    y[ids] = value
+    loss = (y * factors).sum() + (x.index_copy(0, ids, value) * factors).sum()
+    ids.fill_(1)
+    loss.backward()
+    assert x.grad.tolist() == [0, 4, 0] and value.grad.tolist() == [2, 8]
+
+
+def test_integers_and_bools_want_no_gradient():
+    x = T.ones(2, requires_grad=True)
+    assert not any(each.requires_grad for each in (x.long(), x.int(), x.bool(), x.to(T.uint8))) and x.double().requires_grad

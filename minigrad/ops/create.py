@@ -271,10 +271,10 @@ def clone(x: Any) -> Tensor:
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
-    """y = x in another dtype        dx = dy, which the tape returns to x's dtype"""
+    """y = x in another dtype        dx = dy, which the tape returns to x's dtype; integers and bools have no gradient"""
     with _quiet():  # what does not fit becomes infinite or wraps round, without a word, as in PyTorch
         value = x.array.astype(types.numpy_dtype(dtype))
-    return record("to_copy", value, (x,), (lambda xp, dy: dy,))
+    return record("to_copy", value, (x,), (lambda xp, dy: dy,)) if value.dtype.kind == "f" else wrap(value)
 
 
 def to_device(x: Any, device: Any) -> Tensor:

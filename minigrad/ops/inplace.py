@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..backend import ARRAYS
 from ..public import public
 from ..state import no_grad, state
 from ..tape import Leaf, Variable, keep_retaining, note_change, record, refresh, version_of, wrap
@@ -157,7 +158,8 @@ def setitem(x: Any, index: Any, value: Any) -> None:
         value = _without_leading_ones(value, x.array[place].ndim)
     _put(x.array, place, value)
     if tracked:
-        rule = (lambda xp, dy: _zeroed(xp, dy, place), lambda xp, dy: dy[place])
+        own = tuple([each.copy() if each.__class__ in ARRAYS else each for each in place])  # type: ignore[attr-defined]  # the user's may change
+        rule = (lambda xp, dy: _zeroed(xp, dy, own), lambda xp, dy: dy[own])
         made = record("setitem", x.array, (x, value), rule)
         x.node = made.node
     note_change(x)
