@@ -6,7 +6,7 @@
     python examples/char_lm.py --explain             # the tape of one tiny step, with its numbers
 
 Read the first hundred lines: the model, the training loop, the held-out measure, the sampler. Beside it: text_data.py (text,
-vocabulary, streams), ngram.py (what there is to beat), options.py, stopping.py, saved_model.py, plots.py.
+vocabulary, streams), ngram.py (what there is to beat), options.py and running.py, stopping.py, saved_model.py, plots.py.
 
 Sizes: T steps, B streams, I embedding, H hidden, L layers, V symbols.
 """
@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import options as command_line
+import running
 from ngram import NGram
 from plots import loss_curve
 from saved_model import load_model, save_model
 from stopping import Stopper
 from text_data import Vocabulary, parallel_streams, python_help, read_text, split
-from tqdm import tqdm
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -66,7 +66,7 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
     optimizer = optim.Adam(model.parameters(), lr=options.lr)
     state: tuple = ()
     bits: list[float] = []
-    with stopper, progress_bar(steps * T * B) as bar:
+    with stopper, running.progress(steps * T * B, "char") as bar:
         for step in range(steps):
             start = step % windows * T
             x, y = inputs[start : start + T], targets[start : start + T]  # (T, B)
@@ -124,12 +124,6 @@ def sample(model: CharLM, prefix: np.ndarray, length: int, temperature: float, d
 # ------------------------------------------------------------------------ around it: what is asked for, what is shown
 
 
-def progress_bar(characters: int) -> tqdm:
-    """A bar that is redrawn now and then; seldom where nobody watches, so that a log file is not flooded."""
-    seconds = 0.2 if sys.stderr.isatty() else 10
-    return tqdm(total=characters, desc="training", unit="char", unit_scale=True, mininterval=seconds, maxinterval=seconds)
-
-
 def tiny_step(model: CharLM, text: np.ndarray, device: str) -> mg.Tensor:
     """The loss of one window (T, B), on the tape with every operation of every step."""
     x, y = mg.tensor(text[:-1], device=device), mg.tensor(text[1:], device=device)  # (T, B)
@@ -173,25 +167,25 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, Vocab
     options = lines.parse_args(arguments)
     if options.sample and not options.load:
         lines.error("--sample needs a trained model: --load FILE")
-    command_line.require_device(lines, options.device)
-    command_line.require_folders(lines, options)
+    running.require_device(lines, options.device)
+    running.require_folders(lines, options)
     try:
         text = "" if options.sample else read_text(options.text) if options.text else python_help()
-        loaded = load_model(options.load, options.device) if options.load else None
+        weights, facts = load_model(options.load, options.device, "characters", "sizes") if options.load else (None, {})
     except ValueError as error:
         lines.error(str(error))
-    command_line.complete(lines, options, loaded and loaded.sizes)
+    command_line.complete(lines, options, facts.get("sizes"))
     text = text[: command_line.QUICK_CHARACTERS] if options.quick else text
     if not options.sample:
         command_line.require_length(lines, options, *split(text))
-    letters = Vocabulary(loaded.characters if loaded else split(text)[0])
+    letters = Vocabulary(facts.get("characters") or split(text)[0])
     command_line.require_known_prefix(lines, options.prefix, letters.missing(options.prefix or ""))
     if options.prefix is None:
         options.prefix = letters.characters[0] if letters.missing("The ") else "The "
     mg.manual_seed(options.seed)
     model = CharLM(len(letters), **{name: getattr(options, name) for name in command_line.SIZES}).to(options.device)
-    if loaded:
-        model.load_state_dict(loaded.weights)
+    if weights is not None:
+        model.load_state_dict(weights)
     return options, text, letters, model
 
 
@@ -205,7 +199,7 @@ def learn(options: argparse.Namespace, text: str, letters: Vocabulary, model: Ch
     read = len(bits) * options.batch * options.window
     print(f"trained on {read:,} characters in {stopper.took:.1f} s ({read / stopper.took:,.0f} characters/s)", end="")
     print(f"; ended by {stopper.reason}" if stopper.reason else f", {options.epochs:g} passes over the text")
-    save_model(options.save, model.state_dict(), letters.characters, {name: getattr(options, name) for name in command_line.SIZES})
+    save_model(options.save, model, characters=letters.characters, sizes={name: getattr(options, name) for name in command_line.SIZES})
     print(f"model              {options.save}", flush=True)
 
     ngram = NGram(5, len(letters)).fit(train_part).bits_per_character(held_out, before=train_part[-4:])

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from running import pyplot
 
 __all__ = ["loss_curve"]
 
 
 def loss_curve(path: Path, bits: list[float], characters_per_step: int, held_out: float, ngram: float) -> str:
     """Draw bits per character over characters read, and the two held-out values as lines; returns a line that says what was done."""
-    try:
-        import matplotlib
-    except ImportError:
-        return "no loss curve: matplotlib is not installed (pip install matplotlib)"
-    matplotlib.use("Agg")  # a file, also where there is no screen
-    from matplotlib import pyplot
-
+    plots = pyplot()
+    if plots is None:
+        return "no loss curve"
     read = np.arange(1, len(bits) + 1) * characters_per_step / 1e6
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axes = plots.subplots(figsize=(8, 4.5), layout="constrained")
     axes.plot(read, bits, color="#56B4E9", linewidth=0.8, label="each window, training")
     axes.plot(*_smooth(read, bits), color="#0072B2", linewidth=2, label="its running mean")
     axes.axhline(ngram, color="#D55E00", linestyle="--", label=f"5-gram, held out: {ngram:.3f}")
@@ -29,7 +26,7 @@ def loss_curve(path: Path, bits: list[float], characters_per_step: int, held_out
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    plots.close(figure)
     return f"loss curve         {path}"
 
 
