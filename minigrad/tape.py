@@ -537,7 +537,8 @@ def walk(
             if isinstance(node, Branch):
                 _deliver_branch(node, dy, heap, waiting)
             elif found is None and (on_path is None or node.number in on_path):
-                _gather(node, dy, is_sum or (not create_graph and _references(dy) <= _ALONE), create_graph)
+                private = is_sum or (not create_graph and _references(dy) <= _ALONE)
+                _gather(node, dy, private, create_graph)
             continue
 
         parents = node.parents
@@ -609,8 +610,14 @@ def _fit(gradient: Any, node: Node) -> Any:
 
 
 def _references(gradient: Any) -> int:
-    """How often an array is referred to, seen from here."""
-    return sys.getrefcount(gradient) if gradient.base is None else sys.maxsize
+    """How often an array is referred to, seen from here; a view that is all of an array counts as that array."""
+    base = gradient.base
+    if base is not None:
+        flags = gradient.flags
+        whole = base.base is None and base.size == gradient.size and flags.c_contiguous and getattr(flags, "writeable", True)
+        if not whole or sys.getrefcount(base) > _ALONE:
+            return sys.maxsize
+    return sys.getrefcount(gradient)
 
 
 def _references_to_a_fresh_array() -> int:

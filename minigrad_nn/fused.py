@@ -29,8 +29,7 @@ class Fused:
 
     def gates(self) -> dict[str, Tensor]:
         """The gates at every step, as values without gradients; an RNN has none."""
-        found = self._saved.gates() if hasattr(self._saved, "gates") else {}
-        return {name: wrap(array) for name, array in found.items()}
+        return {name: wrap(array) for name, array in self._saved.gates().items()}
 
 
 def fused(

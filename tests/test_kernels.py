@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from compare import host, on_device, share_memory
 
 from minigrad import backend
-from minigrad_nn.kernels import Steps, gru, lstm, rnn
+from minigrad.backend import of
+from minigrad_nn.kernels import Steps, compiled, gru, lstm, rnn
 
 CONFIGURATIONS = 504
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2}
@@ -253,6 +255,47 @@ def test_runs_and_panels_of_any_length(kind: str, limits: tuple[int, int], monke
             gradients_again = run_backward(c, again, saved, set(c.inputs))
         for name, value in (results | gradients).items():
             close(c, (again | gradients_again)[name], value, name)
+
+
+@pytest.fixture
+def choose() -> Iterator[Any]:
+    """A function that says whether compiled loops are wanted; the choice ends with the test."""
+    yield lambda wanted: setattr(compiled.choice, "wanted", wanted)
+    compiled.choice.wanted = None
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_compiled_loops_compute_what_numpy_computes(block: int, choose: Any) -> None:
+    pytest.importorskip("numba")
+    for seed in range(9000 + 20 * block, 9020 + 20 * block):
+        c = case(seed, "lstm" if seed % 2 else "gru", "float32")
+        choose(False)
+        results, saved = run_forward(c)
+        gradients = run_backward(c, results, saved, set(c.inputs))
+        choose(True)
+        again, saved = run_forward(c)
+        gradients_again = run_backward(c, again, saved, set(c.inputs))
+        for name, value in (results | gradients).items():
+            close(c, (again | gradients_again)[name], value, name)
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_compiled_loops_are_used_where_they_can_be_and_wanted(choose: Any) -> None:
+    pytest.importorskip("numba")
+    xp, single = of(np.zeros(1)), np.zeros(3, np.float32)
+    assert compiled.loops_for(xp, single) is not None
+    assert compiled.loops_for(xp, single.astype(np.float64)) is compiled.loops_for(xp, single.astype(np.float16)) is None
+    choose(False)
+    assert compiled.loops_for(xp, single) is None
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_the_compiled_tanh_is_tanh_to_the_last_digits() -> None:
+    loops = pytest.importorskip("minigrad_nn.kernels.loops", exc_type=ImportError)
+    a = np.concatenate([np.linspace(-12, 12, 20001), [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-30, -3e38]]).astype(np.float32)
+    got, want = np.array([loops.tanh(each) for each in a]), np.tanh(a.astype(np.float64))
+    assert np.nanmax(np.abs(got - want)) < 4e-7 and (np.isnan(got) == np.isnan(want)).all()
+    assert np.abs(got[~np.isnan(got)]).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh", "relu", "sigmoid"])

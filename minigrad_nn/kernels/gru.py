@@ -10,7 +10,8 @@ Its equations, and a prime for the derivative of each:
 
 Where the cell writes rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves that make it fast:
 
-    (a) input projections, with every bias that stands outside a product with r, are one product before the loop over many steps
+    (a) input projections, with every bias that stands outside a product with r, are computed for many steps in one call,
+        before the loop over them
     (b) gates overwrite their pre-activations
     (c) sigmoid(a) = ½ tanh(½a) + ½, for r and z in one call; it is exact to the rounding of 1, as in lstm.py
     (d) kept for backward are r, z, n, then s, which is what r multiplies in (3), W_hn h + b_hn, but the product r ⊙ h itself
@@ -18,6 +19,7 @@ Where the cell writes rows (B, H), a step here is (H, b), the batch last (see st
     (e) how large each gate's gradient is per unit of dh does not depend on later steps: these slopes are worked out for a run
         at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
+    (g) with Numba, everything between two products of the loop is one compiled pass over the numbers (loops.py), for (3)
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from typing import Any
 
 from minigrad.backend import Array, of
 
+from .compiled import loops_for
 from .gradients import Gradients, Total
-from .steps import Run, State, Steps, add_bias, by_run, columns, previous, rows_of, to_blocks, to_rows
+from .steps import Run, State, Steps, columns, previous, project, to_blocks, to_columns, to_rows
 from .steps import Saved as Kept
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -66,21 +69,20 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
     saved = Saved(xp, steps, H, reset_after)
-    outside, b_hn = _split_bias(b_hh, H, reset_after)
-    for panel in saved.panels:
-        projected = columns(xp, 3 * H, panel, x.dtype)  # (3H, W)
-        xp.matmul(w_ih, x[rows_of(panel)].T, out=projected)  # (a)
-        for run in panel:
-            kept = xp.empty((run.K, 5, H, run.size), x.dtype)
-            add_bias(xp, by_run(projected, panel, run, 3), (b_ih, outside), out=kept[:, :3])
-            h.resize(run.size)
-            if reset_after:
-                outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))  # (K, H, b)
-            else:
-                outputs = _advance_reset_before(xp, kept, h.array, w_hh, steps.order(run))
-            to_rows(run, outputs, y)
-            if keep:
-                saved.runs.append(kept)
+    (outside, b_hn), loops = _split_bias(b_hh, H, reset_after), loops_for(xp, x) if reset_after else None
+    for run in saved.order:
+        kept = xp.empty((run.K, 5, H, run.size), x.dtype)
+        project(xp, x, run, w_ih, (b_ih, outside), out=kept[:, :3])  # (a)
+        h.resize(run.size)
+        if loops is not None:
+            outputs = _advance_in_loops(xp, loops, kept, h.array, w_hh, b_hn, steps.order(run))  # (K, H, b)
+        elif reset_after:
+            outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))
+        else:
+            outputs = _advance_reset_before(xp, kept, h.array, w_hh, steps.order(run))
+        to_rows(run, outputs, y)
+        if keep:
+            saved.runs.append(kept)
     h.resize(0)
     return y, h_n, saved if keep else None
 
@@ -111,6 +113,22 @@ def _advance(xp: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, or
         xp.multiply(r, s, out=last)
         n += last
         before = _mix(xp, kept[k], before, out=outputs[k])
+    h[...] = before
+    return outputs
+
+
+def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, order: range) -> Array:
+    """The same by (g)."""
+    K, _, H, b = kept.shape
+    outputs, recurrent, inside = xp.empty((K, H, b), h.dtype), xp.empty((3 * H, b), h.dtype), xp.zeros_like(h)
+    if b_hn is not None:
+        inside += b_hn
+    flat_kept, flat_outputs = kept.reshape(K, 5, H * b), outputs.reshape(K, H * b)
+    flat_recurrent, flat_inside, before, flat_before = recurrent.reshape(3, H * b), inside.reshape(H * b), h, h.reshape(H * b)
+    for k in order:
+        xp.matmul(w_hh, before, out=recurrent)
+        loops.gru_forward(flat_kept[k], flat_recurrent, flat_inside, flat_before, flat_outputs[k])
+        before, flat_before = outputs[k], flat_outputs[k]
     h[...] = before
     return outputs
 
@@ -170,15 +188,18 @@ def backward(
     xp, steps, H, w_hh = of(x), saved.steps, saved.hidden_size, weights[1]
     found = _Collected(saved.reset_after, wanted, steps, x, y, h_0, weights[0], w_hh)
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_kept = reversed(saved.runs)
+    all_kept, loops = reversed(saved.runs), loops_for(xp, x) if saved.reset_after else None
     for panel in reversed(saved.panels):
         found.begin(panel)
         for run in reversed(panel):
             kept = next(all_kept)
-            slopes, order = _slopes(xp, kept, saved.reset_after), steps.order(run)[::-1]
-            dys = None if dy is None else to_blocks(xp, run, dy)
-            retreat = _retreat if saved.reset_after else _retreat_reset_before
-            retreat(xp, slopes, kept, dys, dh.resize(run.size), w_hh, order)
+            dys, order = None if dy is None else to_blocks(xp, run, dy), steps.order(run)[::-1]
+            if loops is not None:
+                slopes = _retreat_in_loops(xp, loops, kept, dys, dh.resize(run.size), w_hh.T, order)
+            else:
+                slopes = _slopes(xp, kept, saved.reset_after)
+                retreat = _retreat if saved.reset_after else _retreat_reset_before
+                retreat(xp, slopes, kept, dys, dh.resize(run.size), w_hh, order)
             found.add_run(panel, run, slopes, kept)
         found.end(panel)  # (f)
     dh.resize(0)
@@ -221,6 +242,20 @@ def _retreat(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, 
         dh += directly
 
 
+def _retreat_in_loops(xp: Any, loops: Any, kept: Array, dys: Array | None, dh: Array, w_hh_T: Array, order: range) -> Array:
+    """The gradients (K, 4, H, b) of the pre-activations of n, r and z, and of s, of a run by (g); dh is carried on in place."""
+    K, _, H, b = kept.shape
+    da, directly = xp.empty((K, 4, H, b), dh.dtype), xp.empty_like(dh)
+    recurrent, flat_da, flat_kept = da[:, 1:].reshape(K, 3 * H, b), da.reshape(K, 4, H * b), kept.reshape(K, 5, H * b)
+    flat_dys = xp.zeros((1, H * b), dh.dtype).repeat(K, axis=0) if dys is None else dys.reshape(K, H * b)
+    flat_dh, flat_directly = dh.reshape(H * b), directly.reshape(H * b)
+    for k in order:
+        loops.gru_backward(flat_kept[k], flat_da[k], flat_dys[k], flat_dh, flat_directly)
+        xp.matmul(w_hh_T, recurrent[k], out=dh)
+        dh += directly
+    return da
+
+
 def _retreat_reset_before(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, w_hh: Array, order: range) -> None:
     """The same by (3b)."""
     (H, b), directly, ds = dh.shape, xp.empty_like(dh), xp.empty_like(dh)
@@ -260,12 +295,13 @@ class _Collected(Gradients):
         """Put a run's gradients, n, r, z, s, where they belong."""
         if not self.of_products:
             return
-        part = by_run(self.input, panel, run, 3)
-        part[:, :2], part[:, 2] = slopes[:, 1:3], slopes[:, 0]
+        xp, H = self.xp, kept.shape[2]
+        to_columns(xp, panel, run, slopes[:, 1:3], self.input[: 2 * H])
+        to_columns(xp, panel, run, slopes[:, 0], self.input[2 * H :])
         if self.reset_after:
-            by_run(self.state, panel, run, 3)[...] = slopes[:, 1:]
+            to_columns(xp, panel, run, slopes[:, 1:], self.state)
         else:
-            by_run(self.reset, panel, run, 1)[:, 0] = kept[:, 3]
+            to_columns(xp, panel, run, kept[:, 3], self.reset)
 
     def end(self, panel: list[Run]) -> None:
         """Add the products of a panel."""

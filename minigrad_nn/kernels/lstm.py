@@ -3,7 +3,7 @@
 Numbers in brackets are the cell's equations; a prime marks the derivative of one, (5') belongs to (5). Where the cell writes
 rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves that make it fast:
 
-    (a) input projections W_ih x + b_ih + b_hh of many steps are one product, before the loop over them
+    (a) input projections W_ih x + b_ih + b_hh are computed for many steps in one call, before the loop over them
     (b) gates overwrite their pre-activations
     (c) all four gates go through one tanh, as sigmoid(a) = ½ tanh(½a) + ½; a gate is then exact to the rounding of 1, so
         one that is shut to 1e-9 is 0 in float32
@@ -11,6 +11,7 @@ rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves tha
     (e) how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later steps: these
         slopes are worked out for a run at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
+    (g) with Numba, everything between two products of the loop is one compiled pass over the numbers (loops.py)
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 
 from minigrad.backend import Array, of
 
+from .compiled import loops_for
 from .gradients import Gradients
 from .steps import Saved as Kept
-from .steps import State, Steps, add_bias, by_run, columns, rows_of, to_blocks, to_rows
+from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
 
@@ -58,17 +60,18 @@ def forward(
     xp, (R, H) = of(x), (weights[1].shape[1], weights[1].shape[0] // 4)
     y, h_n, c_n = xp.empty((steps.N, R), x.dtype), xp.empty((steps.B, R), x.dtype), xp.empty((steps.B, H), x.dtype)
     h, c = State(xp, R, x.dtype, h_0, h_n), State(xp, H, x.dtype, c_0, c_n)
-    saved = Saved(xp, steps, H)
-    for panel in saved.panels:
-        projected = columns(xp, 4 * H, panel, x.dtype)  # (4H, W)
-        xp.matmul(weights[0], x[rows_of(panel)].T, out=projected)  # (a)
-        for run in panel:
-            kept = xp.empty((run.K, 5, H, run.size), x.dtype)
-            add_bias(xp, by_run(projected, panel, run, 4), weights[2:4], out=kept[:, :4])
-            outputs = _advance(xp, kept, h.resize(run.size), c.resize(run.size), weights, steps.order(run))  # (K, R, b)
-            to_rows(run, outputs, y)
-            if keep:
-                saved.runs.append(kept)
+    saved, loops = Saved(xp, steps, H), None if weights[4] is not None else loops_for(xp, x)
+    for run in saved.order:
+        kept = xp.empty((run.K, 5, H, run.size), x.dtype)
+        project(xp, x, run, weights[0], weights[2:4], out=kept[:, :4])  # (a)
+        states, order = (h.resize(run.size), c.resize(run.size)), steps.order(run)
+        if loops is None:
+            outputs = _advance(xp, kept, *states, weights, order)  # (K, R, b)
+        else:
+            outputs = _advance_in_loops(xp, loops, kept, *states, weights[1], order)
+        to_rows(run, outputs, y)
+        if keep:
+            saved.runs.append(kept)
     h.resize(0)
     c.resize(0)
     return y, h_n, c_n, saved if keep else None
@@ -104,6 +107,22 @@ def _advance(xp: Any, kept: Array, h: Array, c: Array, weights: Weights, order: 
     return outputs
 
 
+def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, c: Array, w_hh: Array, order: range) -> Array:
+    """The same by (g)."""
+    K, _, H, b = kept.shape
+    outputs, recurrent = xp.empty((K, H, b), h.dtype), xp.empty((4 * H, b), h.dtype)
+    flat_kept, flat_outputs, flat_recurrent, flat_c = (
+        each.reshape(*shape, H * b) for each, shape in ((kept, (K, 5)), (outputs, (K,)), (recurrent, (4,)), (c, ()))
+    )
+    h_before = h
+    for k in order:
+        xp.matmul(w_hh, h_before, out=recurrent)
+        loops.lstm_forward(flat_kept[k], flat_recurrent, flat_c, flat_outputs[k])
+        h_before = outputs[k]
+    h[...] = h_before
+    return outputs
+
+
 def _sigmoid_as_tanh(xp: Any, like: Array) -> tuple[Array, Array]:
     """Factors and shifts (4, H, b) for (c): ½ and ½ in i, f and o, but 1 and 0 in g."""
     half, shift = xp.full_like(like, 0.5), xp.full_like(like, 0.5)
@@ -128,6 +147,7 @@ def backward(
     """
     xp, steps, H, R = of(x), saved.steps, saved.hidden_size, weights[1].shape[1]
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
+    loops = loops_for(xp, x) if weights[4] is None and dcells is None else None
     dh, dc = State(xp, R, x.dtype, dh_n, found.dh_0), State(xp, H, x.dtype, dc_n, found.dc_0)
     all_kept = reversed(saved.runs)
     for panel in reversed(saved.panels):
@@ -135,14 +155,18 @@ def backward(
         shown, hidden = columns(xp, R, panel, x.dtype), columns(xp, H, panel, x.dtype)  # (R, W), (H, W), used by (7') only
         for run in reversed(panel):
             kept = next(all_kept)
-            slopes, dc_per_dm, m = _slopes(xp, kept)
             dys, dcs = (None if rows is None else to_blocks(xp, run, rows) for rows in (dy, dcells))
             order, states = steps.order(run)[::-1], (dh.resize(run.size), dc.resize(run.size))
-            dhs = _retreat(xp, slopes, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
+            if loops is None:
+                slopes, dc_per_dm, m = _slopes(xp, kept)
+                dhs = _retreat(xp, slopes, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
+            else:
+                slopes = _retreat_in_loops(xp, loops, kept, dys, states, weights[1].T, order)
             if found.of_products:
-                by_run(da, panel, run, 4)[...] = slopes
+                to_columns(xp, panel, run, slopes, da)
             if "w_hr" in wanted:
-                by_run(shown, panel, run, 1)[:, 0], by_run(hidden, panel, run, 1)[:, 0] = dhs, m
+                to_columns(xp, panel, run, dhs, shown)
+                to_columns(xp, panel, run, m, hidden)
         found.add_input(panel, da)  # (f)
         found.add_recurrent(panel, da)
         if "w_hr" in wanted:
@@ -203,3 +227,17 @@ def _retreat(
         dc *= forget[k]  # (5')
         xp.matmul(w_hh_T, da.reshape(w_hh_T.shape[1], dh.shape[1]), out=dh)
     return dhs
+
+
+def _retreat_in_loops(
+    xp: Any, loops: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh_T: Array, order: range
+) -> Array:
+    """The gradients of the pre-activations (K, 4, H, b) of a run by (g); (dh, dc) are carried on in place."""
+    (dh, dc), (K, _, H, b) = states, kept.shape
+    da = xp.empty((K, 4 * H, b), dh.dtype)
+    flat_da, flat_kept, flat_dh, flat_dc = da.reshape(K, 4, H * b), kept.reshape(K, 5, H * b), dh.reshape(H * b), dc.reshape(H * b)
+    flat_dys = xp.zeros((1, H * b), dh.dtype).repeat(K, axis=0) if dys is None else dys.reshape(K, H * b)
+    for k in order:
+        loops.lstm_backward(flat_kept[k], flat_da[k], flat_dys[k], flat_dh, flat_dc)
+        xp.matmul(w_hh_T, da[k], out=dh)
+    return da.reshape(K, 4, H, b)

@@ -3,7 +3,7 @@
 It has one equation, (1) h = tanh(W_ih x + b_ih + W_hh h + b_hh), or another activation; a prime marks its derivative. Where the
 cell writes rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves that make it fast:
 
-    (a) input projections W_ih x + b_ih + b_hh of many steps are one product, before the loop over them
+    (a) input projections W_ih x + b_ih + b_hh are computed for many steps in one call, before the loop over them
     (b) states overwrite their pre-activations, and are all that is kept
     (c) the slope of the activation follows from its value, for a run at once; the loop only multiplies
     (d) gradients of weights, biases and inputs are products over many steps, after the loop over them
@@ -18,7 +18,7 @@ from minigrad.backend import Array, of
 
 from .gradients import Gradients
 from .steps import Saved as Kept
-from .steps import State, Steps, add_bias, by_run, columns, rows_of, to_blocks, to_rows
+from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
 __all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
 
@@ -63,17 +63,14 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
     saved = Saved(xp, steps, H, activation)
-    for panel in saved.panels:
-        projected = columns(xp, H, panel, x.dtype)  # (H, W)
-        xp.matmul(weights[0], x[rows_of(panel)].T, out=projected)  # (a)
-        for run in panel:
-            states = xp.empty((run.K, 1, H, run.size), x.dtype)
-            add_bias(xp, by_run(projected, panel, run, 1), weights[2:], out=states)
-            states = states[:, 0]  # (K, H, b)
-            _advance(xp, states, h.resize(run.size), weights[1], activation, steps.order(run))
-            to_rows(run, states, y)
-            if keep:
-                saved.runs.append(states)
+    for run in saved.order:
+        states = xp.empty((run.K, 1, H, run.size), x.dtype)
+        project(xp, x, run, weights[0], weights[2:], out=states)  # (a)
+        states = states[:, 0]  # (K, H, b)
+        _advance(xp, states, h.resize(run.size), weights[1], activation, steps.order(run))
+        to_rows(run, states, y)
+        if keep:
+            saved.runs.append(states)
     h.resize(0)
     return y, h_n, saved if keep else None
 
@@ -111,7 +108,7 @@ def backward(
             dys = None if dy is None else to_blocks(xp, run, dy)
             _retreat(xp, slopes, dys, dh.resize(run.size), weights[1].T, steps.order(run)[::-1])
             if found.of_products:
-                by_run(da, panel, run, 1)[:, 0] = slopes
+                to_columns(xp, panel, run, slopes, da)
         found.add_input(panel, da)  # (d)
         found.add_recurrent(panel, da)
     dh.resize(0)

@@ -11,7 +11,7 @@ Three groupings make kernels fast:
 - **A run** is a few neighbouring steps of equal size, an array (K, ..., H, b) as large as a processor's own cache. Whatever
   does not wait for the step before is computed for a run in one call.
 - **A panel** is as many runs as a product of matrices needs to be fast, about a thousand rows. Products that do not wait
-  either (input projections, gradients of weights and inputs) are computed for a panel at once.
+  either (gradients of weights and inputs) are computed for a panel at once.
 
 How large both are is the backend's to say (`run_elements`, `panel_rows`): on a GPU, larger.
 """
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from minigrad.backend import Array, of
 
-__all__ = ["Run", "Saved", "State", "Steps", "add_bias", "by_run", "columns", "previous", "rows_of", "to_blocks", "to_rows"]
+__all__ = ["Run", "Saved", "State", "Steps", "columns", "previous", "project", "rows_of", "to_blocks", "to_columns", "to_rows"]
 
 
 class Run(NamedTuple):
@@ -107,6 +107,7 @@ class Saved:
     def __init__(self, xp: Any, steps: Steps, hidden_size: int) -> None:
         self.steps, self.hidden_size = steps, hidden_size
         self.panels = steps.panels(hidden_size, xp.run_elements, xp.panel_rows)
+        self.order = [run for panel in self.panels for run in panel]
         self.runs: list[Array] = []
 
     @property
@@ -114,10 +115,14 @@ class Saved:
         """Everything that is kept here, for those who count bytes."""
         return self.runs
 
+    def gates(self) -> dict[str, Array]:
+        """The gates at every step, (N, H) each, by name; a cell without gates has none."""
+        return {}
+
     def rows(self, blocks: Iterable[Array]) -> Array:
         """What is (K, H, b) for each run, as (N, H)."""
         rows = of(self.runs[0]).empty((self.steps.N, self.hidden_size), self.runs[0].dtype)
-        for run, each in zip((run for panel in self.panels for run in panel), blocks):
+        for run, each in zip(self.order, blocks):
             to_rows(run, each, rows)
         return rows
 
@@ -163,22 +168,30 @@ def rows_of(panel: list[Run]) -> slice:
     return slice(min(run.start for run in panel), max(run.stop for run in panel))
 
 
-def by_run(matrix: Array, panel: list[Run], run: Run, blocks: int) -> Array:
-    """A run's part of a matrix (blocks · H, W) that belongs to a panel, seen as its steps (K, blocks, H, b)."""
-    first = run.start - rows_of(panel).start
-    part = matrix[:, first : first + run.K * run.size]
-    return part.reshape(blocks, part.shape[0] // blocks, run.K, run.size).transpose(2, 0, 1, 3)
+def to_columns(xp: Any, panel: list[Run], run: Run, blocks: Array, matrix: Array) -> None:
+    """Write the steps (K, G, H, b) of a run to their columns in a matrix (G·H, W) that belongs to a panel."""
+    first, (K, b) = run.start - rows_of(panel).start, (run.K, run.size)
+    part, rows = matrix[:, first : first + K * b], blocks.reshape(K, matrix.shape[0], b)
+    if xp.device_type == "cpu" and b > 1:  # b numbers that stay neighbours are moved as one item
+        item = f"V{b * rows.itemsize}"
+        part.view(item).T[...] = rows.view(item)[..., 0]
+    else:
+        part.reshape(part.shape[0], K, b)[...] = rows.swapaxes(0, 1)
 
 
-def add_bias(xp: Any, projected: Array, biases: Sequence[Array | None], out: Array) -> None:
-    """out = projected + biases (G·H,), for the steps (K, G, H, b) of a run."""
+def project(xp: Any, x: Array, run: Run, w: Array, biases: Sequence[Array | None], out: Array) -> None:
+    """out = W x + biases (G·H,), for the steps (K, G, H, b) of a run of x (N, I)."""
+    K, G, H, b = out.shape
+    rows = x[run.start : run.stop].reshape(K, b, x.shape[1])
+    if b == 1 or xp.device_type != "cpu":  # one product for all steps, a row for each of theirs
+        out[...] = (x[run.start : run.stop] @ w.T).reshape(K, b, G, H).transpose(0, 2, 3, 1)
+    else:  # one for each step: as fast on a CPU as a larger one, and the result is where it belongs
+        xp.matmul(w, rows.swapaxes(1, 2), out=out.reshape(K, G * H, b))
     given = [bias for bias in biases if bias is not None]
-    if not given:
-        out[...] = projected
-        return
-    block = xp.empty(out.shape[1:], out.dtype)  # spread over the batch once, so that adding runs along memory
-    block[...] = sum(given[1:], given[0]).reshape(*out.shape[1:3], 1)
-    xp.add(projected, block, out=out)
+    if given:
+        block = xp.empty(out.shape[1:], out.dtype)  # spread over the batch once, so that adding runs along memory
+        block[...] = sum(given[1:], given[0]).reshape(G, H, 1)
+        out += block
 
 
 def to_rows(run: Run, blocks: Array, rows: Array) -> None:
