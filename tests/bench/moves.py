@@ -378,8 +378,8 @@ The moves do the same work in the three kernels; they are measured on the LSTM's
   so one call does four gates.
 - **Keep little, compute again.** What is kept is written now and read much later, from slow memory, and a tanh in the cache can be
   cheaper than that.
-- **Out of the loop.** What does not depend on the step after it, such as slopes, is computed for a run of steps at once: few calls, on arrays
-  that still fit the cache. Panels are larger than runs, because products want width more than they want the cache.
+- **Out of the loop.** What does not depend on the step after it, such as slopes, is computed for a run of steps at once: few calls,
+  on arrays that still fit the cache. Panels are larger than runs, because products want width more than they want the cache.
 
 """
 

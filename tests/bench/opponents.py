@@ -101,15 +101,12 @@ def autograd_training(kind: str, given: tuple[Any, ...]) -> Compute:
 
 
 def dezero_training(kind: str, given: tuple[Any, ...]) -> Compute:
-    """A loop over the steps; DeZero joins no arrays, so that the loss is the sum of every step's h times its dy."""
+    """A loop over the steps; DeZero joins no arrays, so the loss is the sum of every step's h times its dy."""
+    np.int = int  # type: ignore[attr-defined]  # DeZero 0.0.13 asks for it while it is imported; NumPy has dropped the name
     dezero, F = importlib.import_module("dezero"), importlib.import_module("dezero.functions")
     x, *weights, dy = given
-    tanh_only = type("Names", (), {"tanh": staticmethod(F.tanh)})
-
-    class Steps:
-        """What `equations` writes, by DeZero's functions: its Variables have no @ with transposes inside an expression."""
-
-        step = staticmethod(equations(kind, tanh_only, F.sigmoid))
+    dezero.Variable.__matmul__ = lambda self, other: F.matmul(self, other)  # which DeZero has as a function only
+    step = equations(kind, F, F.sigmoid)
 
     def compute() -> tuple[Any, ...]:
         w_ih, w_hh, b_ih, b_hh = (dezero.Variable(each) for each in weights)
@@ -118,7 +115,7 @@ def dezero_training(kind: str, given: tuple[Any, ...]) -> Compute:
         state = tuple(dezero.Variable(each) for each in state) if kind == "LSTM" else dezero.Variable(state)
         outputs, loss = [], 0
         for t, each in enumerate(xs):
-            state, h = Steps.step(F.matmul(each, w_ih.T) + b_ih, state, w_hh, b_hh)
+            state, h = step(F.matmul(each, w_ih.T) + b_ih, state, w_hh, b_hh)
             outputs.append(h.data)
             loss = loss + F.sum(h * dy[t])
         loss.backward()

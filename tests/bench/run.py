@@ -147,7 +147,8 @@ class Bench:
         busy = sum(each > BUSY for each in self.others)
         if not busy:
             return f"yes, others never used more than {BUSY} cores while one of {len(self.others)} processes measured"
-        return f"**NO**: while {busy} of {len(self.others)} processes measured, others used more than {BUSY} cores (up to {max(self.others):.1f})"
+        most = f"more than {BUSY} cores (up to {max(self.others):.1f})"
+        return f"**NO**: while {busy} of {len(self.others)} processes measured, others used {most}"
 
 
 def _environment() -> dict[str, str]:
