@@ -123,7 +123,9 @@ def race_times(values: Values) -> str:
     libraries = [each for each in ("minigrad", "plain", "products", "torch") if any(library == each for _, library in values)]
     names = {"plain": "without Numba", "products": "products", "torch": "PyTorch"}
     lines = [
-        [cell, *(milli(minimum(values, cell, library)) for library in libraries)] for each in standings(values) for cell in each.cells
+        [cell, *(milli(minimum(values, cell, library)) for library in libraries)]
+        for each in standings(values)
+        for cell in each.cells
         if (cell, "minigrad") in values
     ]
     return grid(("cell", *(names.get(each, each) for each in libraries)), lines)
