@@ -164,10 +164,84 @@ def char_lm(library: Library) -> Job:
     return Job(work, steps * batch)
 
 
+# ------------------------------------------------------------------------------------- the character model, part by part
+
+
+def _part(library: Library, forward: Callable[[], Any], wanted: list[Any]) -> Job:
+    """A part alone: forward, and back from the same gradient every time."""
+    like = forward().detach()
+    dy = library.torch.ones_like(like)
+
+    def work(_: Any) -> None:
+        for each in wanted:
+            each.grad = None
+        forward().backward(dy)
+
+    return Job(work, 1)
+
+
+def part_embedding(library: Library) -> Job:
+    """Looking characters up, and adding their gradients up."""
+    embedding = library.nn.Embedding(CHAR["V"], CHAR["embedding"])
+    text = _text(library)
+    return _part(library, lambda: embedding(text), [embedding.weight])
+
+
+def part_layer(library: Library) -> Job:
+    """The recurrent layer."""
+    lstm = library.nn.LSTM(CHAR["embedding"], CHAR["hidden"])
+    x = _array(library, CHAR["T"], CHAR["B"], CHAR["embedding"], requires_grad=True)
+    return _part(library, lambda: lstm(x)[0], [x, *lstm.parameters()])
+
+
+def part_linear(library: Library) -> Job:
+    """The linear layer behind it."""
+    linear = library.nn.Linear(CHAR["hidden"], CHAR["V"])
+    x = _array(library, CHAR["T"], CHAR["B"], CHAR["hidden"], requires_grad=True)
+    return _part(library, lambda: linear(x), [x, *linear.parameters()])
+
+
+def part_cross_entropy(library: Library) -> Job:
+    """Softmax and cross-entropy."""
+    logits = _array(library, CHAR["T"] * CHAR["B"], CHAR["V"], requires_grad=True)
+    text = _text(library).reshape(-1)
+    return _part(library, lambda: library.functional.cross_entropy(logits, text), [logits])
+
+
+def part_clipping(library: Library) -> Job:
+    """Clipping the norm of all gradients."""
+    parameters = _with_gradients(library)
+    clip = library.utils.clip_grad_norm_
+    return Job(lambda _: clip(parameters, 1e9), 1)
+
+
+def part_optimizer(library: Library) -> Job:
+    """A step of Adam."""
+    optimizer = library.optim.Adam(_with_gradients(library), lr=1e-6)
+    return Job(lambda _: optimizer.step(), 1)
+
+
+def _text(library: Library) -> Any:
+    return library.torch.from_numpy(np.random.default_rng(0).integers(0, CHAR["V"], (CHAR["T"], CHAR["B"])))
+
+
+def _with_gradients(library: Library) -> list[Any]:
+    """The model's parameters, with gradients."""
+    nn = library.nn
+    modules = (
+        nn.Embedding(CHAR["V"], CHAR["embedding"]), nn.LSTM(CHAR["embedding"], CHAR["hidden"]), nn.Linear(CHAR["hidden"], CHAR["V"])
+    )  # fmt: skip
+    parameters = [each for module in modules for each in module.parameters()]
+    for each in parameters:
+        each.grad = library.torch.ones_like(each.detach()) * 1e-3
+    return parameters
+
+
+PARTS = ("embedding", "layer", "linear", "cross_entropy", "clipping", "optimizer")
 CELLS: dict[str, Callable[[Library], Job]] = {
     each.__name__: each
     for each in (
-        chain_constant, chain_number, chain_leaf, backward_1000, backward_100000,
-        lstm_loop, lstm_memory, char_lm,
+        chain_constant, chain_number, chain_leaf, backward_1000, backward_100000, lstm_loop, lstm_memory, char_lm,
+        part_embedding, part_layer, part_linear, part_cross_entropy, part_clipping, part_optimizer,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rows of measurements as a table, and the page docs/performance.md made of them."""
+"""Measurements as tables and prose: what is printed, and the page docs/performance.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import cells
+import race
+from standings import AHEAD, Standing, Values, minimum, ratio, standings
 
 HEAD = ("", "minigrad", "PyTorch", "ratio", "of medians", "mark", "")
 
@@ -17,16 +21,17 @@ Written by `./run bench --write`; do not edit by hand.
 
 {facts}
 
-Every measurement is a process of its own; minigrad's and PyTorch's run in turn, {rounds} rounds, and each repeats its work for
-about {seconds:g} s. Figures are minimum / median over all rounds. The ratio is PyTorch's figure over ours (above 1: minigrad is
-faster or smaller; for characters per second likewise), of minima and then of medians. Marks look at the minima: they are
-what the machine can do, the medians show how busy it was.
+Measurements run in processes of their own; minigrad's and PyTorch's take turns, {rounds} rounds, and each repeats its work for
+about {seconds:g} s. A ratio is PyTorch's figure over ours (above 1: minigrad is faster or smaller). Ratios and marks look at the
+minima over all rounds: they are what the machine can do; the medians, which stand beside them, show how busy it was.
+"""
 
-{table}
+RACE = """\
+## The race: whole layers
 
-## What the rows mean
-
-{meanings}
+float32, the fused path. A cell's text is PyTorch's time over ours, that ratio of medians in brackets, then ours as a multiple of our own
+matrix products alone. Those products, noted while the kernel runs and then repeated with nothing between them, are a floor: what lies
+above 1 is everything else a kernel does.
 """
 
 
@@ -58,34 +63,148 @@ class Row:
     def cells(self) -> list[str]:
         """The line's texts, one per column."""
         medians = statistics.median(self.theirs) / statistics.median(self.ours) if self.ours and self.theirs else None
-        verdict = {True: "met", False: "NOT MET", None: "not measured" if self.mark else ""}[self.met]
-        return [self.title, self._figures(self.ours), self._figures(self.theirs), _times(self.ratio), _times(medians), self.mark, verdict]
+        verdict = word(self.met) if self.mark else ""
+        return [self.title, self._figures(self.ours), self._figures(self.theirs), times(self.ratio), times(medians), self.mark, verdict]
 
     def _figures(self, values: Sequence[float] | None) -> str:
         return f"{self.show(min(values))} / {self.show(statistics.median(values))}" if values else "–"
 
 
-def _times(ratio: float | None) -> str:
+def word(met: bool | None) -> str:
+    """Whether a mark is met, in words."""
+    return {True: "met", False: "NOT MET", None: "not measured"}[met]
+
+
+def times(ratio: float | None) -> str:
+    """A ratio to print."""
     return "–" if ratio is None else f"{ratio:.2f}"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table that can also be read in a terminal."""
-    lines = [list(HEAD), *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    printed = ["| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines]
+def milli(seconds: float | None) -> str:
+    """A time to print."""
+    return "–" if seconds is None else f"{seconds * 1e3:.3g} ms"
+
+
+def grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that can also be read in a terminal."""
+    every = [head, *lines]
+    widths = [max(len(line[column]) for line in every) for column in range(len(head))]
+    printed = ["| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in every]
     return "\n".join([printed[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *printed[1:]])
 
 
-def page(rows: Sequence[Row], facts: dict[str, str], rounds: int, seconds: float) -> str:
-    """The whole of docs/performance.md."""
-    return INTRODUCTION.format(
-        facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
-        rounds=rounds,
-        seconds=seconds,
-        table=table(rows),
-        meanings="\n".join(f"- **{row.title}**: {row.meaning}" for row in rows),
-    )
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a table."""
+    return grid(HEAD, [row.cells() for row in rows])
+
+
+# ------------------------------------------------------------------------------------------------------------ the race
+
+
+def race_tables(values: Values) -> str:
+    """The standings, family by family, and below each what was timed."""
+    found = standings(values)
+    head = ("", *(" ".join(map(str, shape)) for shape in race.SHAPES), "mean", "mark", "")
+    parts = []
+    for family, meaning in race.FAMILIES.items():
+        lines = [_standing(each) for each in found if each.family == family]
+        if lines:
+            parts.append(f"**{family}**: {meaning}; T B I H:\n\n{grid(head, lines)}")
+    return "\n\n".join(parts)
+
+
+def _standing(each: Standing) -> list[str]:
+    figures = zip(each.ratios(), each.ratios(of="median"), each.ratios("minigrad", "products"), strict=True)
+    return [each.kind, *(f"{times(a)} ({times(b)}), {times(c)}×" for a, b, c in figures), times(each.mean), each.mark, word(each.met)]
+
+
+def race_times(values: Values) -> str:
+    """The times behind the ratios."""
+    libraries = [each for each in ("minigrad", "plain", "products", "torch") if any(library == each for _, library in values)]
+    names = {"plain": "without Numba", "products": "products", "torch": "PyTorch"}
+    lines = [
+        [cell, *(milli(minimum(values, cell, library)) for library in libraries)]
+        for each in standings(values)
+        for cell in each.cells
+        if (cell, "minigrad") in values
+    ]
+    return grid(("cell", *(names.get(each, each) for each in libraries)), lines)
+
+
+def opponents_table(values: Values) -> str:
+    """Other opponents on the training step; empty where none was measured."""
+    lines = []
+    for (cell, library), seconds in values.items():
+        if library in AHEAD:
+            found = ratio(values, cell, library)
+            met = None if found is None else found >= AHEAD[library]
+            lines.append([cell, library, milli(min(seconds)), times(found), f"≥ {AHEAD[library]:g}", word(met)])
+    return grid(("cell", "opponent", "its time", "over ours", "mark", ""), lines) if lines else ""
+
+
+# ------------------------------------------------------------------------------------------------- parts, and growth with T
+
+
+def parts_table(values: Values) -> str:
+    """The character model's parts."""
+    names = [f"part_{part}" for part in cells.PARTS]
+    lines = [
+        [name[5:].replace("_", "-"), *(milli(minimum(values, name, library)) for library in ("minigrad", "torch")),
+         times(ratio(values, name, "torch"))]
+        for name in names if (name, "minigrad") in values
+    ]  # fmt: skip
+    return grid(("part", "minigrad", "PyTorch", "ratio"), lines) if lines else ""
+
+
+def growth_table(values: Values) -> str:
+    """Time and memory by T, and what the longest takes per step over what the shortest takes."""
+    lines = []
+    for family, kinds, show in (("length", race.KINDS, milli), ("growth", ("LSTM",), _mega)):
+        for kind in kinds:
+            for library in ("minigrad", "torch"):
+                found = [minimum(values, race.cell(family, kind, (T, *race.GROWING)), library) for T in race.LENGTHS]
+                if found[0] and found[-1]:
+                    per_step = found[-1] / found[0] / (race.LENGTHS[-1] / race.LENGTHS[0])
+                    name = f"{'time' if family == 'length' else 'memory'}, {kind}, {'PyTorch' if library == 'torch' else library}"
+                    lines.append([name, *(show(each) for each in found), times(per_step)])
+    return grid(("", *(f"T = {T}" for T in race.LENGTHS), "growth / growth of T"), lines) if lines else ""
+
+
+def _mega(size: float | None) -> str:
+    return "–" if size is None else f"{size / 1e6:.0f} MB"
+
+
+# ------------------------------------------------------------------------------------------------------------ the page
+
+
+def sections(rows: Sequence[Row], values: Values, moves: str = "") -> list[tuple[str, str]]:
+    """(heading with its prose, table) of everything that was measured."""
+    B, I, H = race.GROWING
+    every = [
+        (RACE, race_tables(values)),
+        ("### The times behind it\n", race_times(values) if standings(values) else ""),
+        ("## Other opponents\n\nThe same equations written with other libraries (tests/bench/opponents.py), training step.\n",
+         opponents_table(values)),
+        ("## The character model, part by part\n\nEach part alone, forward and backward; its characters per second stand in the last "
+         "table.\n", parts_table(values)),
+        (f"## Growth with T\n\nA training step, (B, I, H) = ({B}, {I}, {H}); the last column is 1 where growth is linear.\n",
+         growth_table(values)),
+        ("## What the kernels' moves are worth\n", moves),
+        ("## Everything else\n", table(rows) if rows else ""),
+    ]  # fmt: skip
+    return [(heading, text) for heading, text in every if text]
+
+
+def page(
+    rows: Sequence[Row], values: Values, facts: dict[str, str], rounds: int, seconds: float, moves: str = "",
+    pictures: Sequence[tuple[str, str]] = (),
+) -> str:  # fmt: skip
+    """The whole of docs/performance.md; `pictures` are (file name, what it shows)."""
+    head = INTRODUCTION.format(facts="\n".join(f"- {name}: {value}" for name, value in facts.items()), rounds=rounds, seconds=seconds)
+    shown = "\n\n".join(f"![{text}]({name})" for name, text in pictures)
+    meanings = "\n".join(f"- **{row.title}**: {row.meaning}" for row in rows)
+    tables = [f"{heading}\n{text}" for heading, text in sections(rows, values, moves)]
+    return "\n\n".join(filter(None, [head.rstrip(), shown, *tables, meanings])) + "\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
-"""One measurement in a process of its own: `python worker.py --library minigrad --cell lstm_loop` prints one line of JSON.
+"""Measurements in a process of its own: `python worker.py --library minigrad lstm_loop char_lm` prints one line of JSON.
 
-{"values": [...]} are seconds per unit of the cell's work, or bytes, or seconds of an import; smaller is better everywhere.
+{"values": {cell: [...]}} are seconds per unit of the cell's work, or bytes, or seconds of an import; smaller is better everywhere.
 """
 
 from __future__ import annotations
@@ -8,18 +8,23 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import sys
 import time
 from typing import Any
+
+LIBRARIES = ("minigrad", "torch", "plain", "products", "moves", "jax", "autograd", "dezero")
 
 
 def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", choices=["minigrad", "torch"], required=True)
-    parser.add_argument("--cell", required=True, help="a name from cells.py, or import")
-    parser.add_argument("--seconds", type=float, default=1.0, help="how long to go on repeating")
+    parser.add_argument("--library", choices=LIBRARIES, required=True, help="plain is minigrad as if Numba were not installed")
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long to go on repeating each cell")
+    parser.add_argument("cells", nargs="+", help="names from cells.py, race.py or moves.py, or import")
     given = parser.parse_args()
-    measured = importing() if given.cell == "import" else running(given.library, given.cell, given.seconds)
+    if given.library == "plain":
+        sys.modules["numba"] = None  # type: ignore[assignment]  # what asks for it finds nothing
+    measured = importing() if given.cells == ["import"] else running(given.library, given.cells, given.seconds)
     print(json.dumps(measured))
 
 
@@ -29,17 +34,37 @@ def importing() -> dict[str, Any]:
     start = time.perf_counter()
     for name in ("minigrad", "minigrad_nn"):
         importlib.import_module(name)
-    return {"values": [time.perf_counter() - start]}
+    return {"values": {"import": [time.perf_counter() - start]}}
 
 
-def running(name: str, cell: str, seconds: float) -> dict[str, Any]:
-    """A cell's times per unit of work, or its memory."""
-    import cells  # NumPy comes with it, and `importing` must come first to it
+def running(name: str, cells: list[str], seconds: float) -> dict[str, Any]:
+    """The cells' times per unit of work, or their memory; the library's version, and how many threads it says it uses."""
+    if name in ("jax", "autograd", "dezero"):
+        opponents = importlib.import_module("opponents")
+        values = {cell: times(opponents.job(name, cell), seconds) for cell in cells}
+        return {"values": values, "version": importlib.import_module("importlib.metadata").version(name), "threads": None}
+    library = importlib.import_module("cells").Library("torch" if name == "torch" else "minigrad")
+    values = {cell: measure(name, library, cell, seconds) for cell in cells}
+    threads = library.torch.get_num_threads() if name == "torch" else None  # NumPy cannot be asked
+    return {"values": values, "version": library.torch.__version__, "threads": threads}
 
-    library = cells.Library(name)
-    job = cells.CELLS[cell](library)
-    values = [growth(job)] if cell == "lstm_memory" else times(job, seconds)
-    return {"values": values, "version": library.torch.__version__, "threads": threads(library)}
+
+def measure(name: str, library: Any, cell: str, seconds: float) -> list[float]:
+    """One cell's values."""
+    import cells  # NumPy comes with these, and `importing` must come first to it
+    import race
+
+    if name == "products":
+        return times(importlib.import_module("products").job(cell), seconds)
+    if name == "moves":
+        return times(importlib.import_module("moves").job(cell), seconds)
+    if cell in cells.CELLS:
+        job = cells.CELLS[cell](library)
+        return [growth(job)] if cell == "lstm_memory" else times(job, seconds)
+    if cell.startswith(("memory", "growth")):
+        race.warm_up(library, cell)
+        return [growth(race.job(library, cell))]
+    return times(race.job(library, cell), seconds)
 
 
 def times(job: Any, seconds: float) -> list[float]:
@@ -66,11 +91,6 @@ def peak() -> int:
     """The most memory this process has held so far, in bytes (VmHWM)."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
-
-def threads(library: Any) -> int | None:
-    """How many threads PyTorch says it uses; NumPy cannot be asked."""
-    return library.torch.get_num_threads() if library.name == "torch" else None
 
 
 if __name__ == "__main__":
