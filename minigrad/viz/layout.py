@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from .bands import common_start
 from .grid import Grid, grid_of
 from .model import Column, Scene, Share, plural
-from .picture import Box, Frame, Mark, Patch, Picture, Word, number, text_width
+from .picture import Box, Frame, Mark, Patch, Picture, Point, Word, number, text_width
 from .place import GUTTER, HEIGHT, PAD, PARAM, Places
 from .route import Router
 
@@ -222,22 +223,38 @@ def percent(share: float) -> str:
 
 def _framed(boxes: list[Box], router: Router, furniture: _Furniture, words: list[Word]) -> Picture:
     """All that was placed, and the rectangle around it, with a margin."""
-    xs = [x for box in boxes for x in (box.x - box.width / 2, box.x + box.width / 2)]
-    ys = [y for box in boxes for y in (box.y - box.height / 2, box.y + box.height / 2)]
-    for wire in router.wires:
-        for x, y in wire.points:
-            xs.append(x)
-            ys.append(y)
     frames, marks, patches = furniture.frames, furniture.marks, furniture.patches
     rectangles: list[Any] = [*frames, *marks, *patches]
-    for each in rectangles:
-        xs += [each.x, each.x + each.width]
-        ys += [each.y, each.y + each.height]
-    for word in words:
-        width = text_width(word.text, 12.5)
-        start = word.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor] * width
-        xs += [start, start + width]
-        ys += [word.y - 14.0, word.y + 5.0]
-    left, top = min(xs, default=0.0) - 16.0, min(ys, default=0.0) - 14.0
-    width, height = max(xs, default=0.0) - left + 16.0, max(ys, default=0.0) - top + 14.0
-    return Picture(left, top, width, height, boxes, router.wires, frames, words, router.dots, marks, patches)
+    corners = chain(
+        chain.from_iterable([wire.points for wire in router.wires]),
+        [(box.x - box.width / 2, box.y - box.height / 2) for box in boxes],
+        [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes],
+        [(each.x, each.y) for each in rectangles],
+        [(each.x + each.width, each.y + each.height) for each in rectangles],
+        chain.from_iterable(map(_corners_of, words)),
+    )
+    left, top, right, bottom = _around(corners)
+    left, top = left - 16.0, top - 14.0
+    return Picture(left, top, right - left + 16.0, bottom - top + 14.0, boxes, router.wires, frames, words, router.dots, marks, patches)
+
+
+def _corners_of(word: Word) -> tuple[Point, Point]:
+    width = text_width(word.text, 12.5)
+    start = word.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor] * width
+    return (start, word.y - 14.0), (start + width, word.y + 5.0)
+
+
+def _around(points: Iterable[Point]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the smallest rectangle that holds all of the points."""
+    left = top = math.inf
+    right = bottom = -math.inf
+    for x, y in points:
+        if x < left:
+            left = x
+        if x > right:
+            right = x
+        if y < top:
+            top = y
+        if y > bottom:
+            bottom = y
+    return (left, top, right, bottom) if left <= right else (0.0, 0.0, 0.0, 0.0)

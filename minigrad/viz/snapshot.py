@@ -6,6 +6,7 @@ A picture is made from a snapshot. The tape is read once, by a loop, and is left
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from .. import backend, tape
@@ -130,7 +131,7 @@ def _of_source(source: tape.Source, own_id: int, in_step: bool, by_number: dict[
     kind = "cut" if source.cut is not None else "input" if in_step else "constant"
     name = "detached" if kind == "cut" else kind
     cut_from = None if source.cut is None else by_number.get(source.cut)
-    return Node(own_id, kind, source.kind, name, (tuple(source.shape),), str(source.dtype), number=own_id, cut_from=cut_from)
+    return Node(own_id, kind, source.kind, name, (tuple(source.shape),), _dtype_name(source.dtype), number=own_id, cut_from=cut_from)
 
 
 def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_root: bool, heat: Heat | None, seen: set[int]) -> Node:
@@ -148,7 +149,7 @@ def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_roo
         node.op,
         names.get(number, "leaf") if is_leaf else node.op,
         tuple(tuple(shape) for shape in node.shape) if isinstance(node.shape, list) else (tuple(node.shape),),
-        str(node.dtype[0] if isinstance(node.dtype, list) else node.dtype),
+        _dtype_name(node.dtype[0] if isinstance(node.dtype, list) else node.dtype),
         place.scope,
         place.step,
         place.layer,
@@ -165,6 +166,11 @@ def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_roo
         "" if facts is None else facts.line,
         steps=place.steps,
     )
+
+
+@cache  # NumPy takes longer to spell a dtype than the rest of a node takes
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype)
 
 
 def _first(arrays: list[Any]) -> tuple[float, ...]:
