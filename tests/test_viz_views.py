@@ -343,6 +343,18 @@ def test_contributions_sum_to_the_gradient():
     assert abs(share.sum() - 1) < 1e-4 and (np.abs(parts.cpu().numpy()).sum((1, 2))[1:] > 0).all()
 
 
+def test_contributions_of_windows_come_one_after_the_other():
+    cell, h, losses = nn.RNN(3, 4), None, []
+    for _ in range(3):
+        output, h = cell(minigrad.randn(2, 2, 3), h)
+        losses.append((output**2).sum())
+        h = h.detach()
+    loss = losses[0] + losses[1] + losses[2]
+    parts = viz.contributions(loss, cell.weight_hh_l0)
+    alone = [viz.contributions(each, cell.weight_hh_l0) for each in losses]
+    assert parts.shape == (6, 4, 4) and np.allclose(parts.numpy(), np.concatenate([each.numpy() for each in alone]), atol=1e-6)
+
+
 def test_contributions_go_through_what_was_prepared_before_the_steps():
     W = minigrad.randn(3, 3, requires_grad=True)
     turned, h = W.T * 2, minigrad.ones(1, 3)

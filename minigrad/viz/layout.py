@@ -12,7 +12,7 @@ from .bands import common_start
 from .grid import Grid, grid_of
 from .model import Column, Scene, Share, plural
 from .picture import Box, Frame, Mark, Patch, Picture, Point, Word, number, text_width
-from .place import GUTTER, HEIGHT, PAD, PARAM, Places
+from .place import GUTTER, HEIGHT, PAD, PARAM, Places, strip_label
 from .route import Router
 
 __all__ = ["arrange"]
@@ -88,7 +88,7 @@ class _Furniture:
             self.words.append(Word("heading", column.heading, left + width / 2, top + 2, "middle"))
             self._staircase(column, left + width / 2, top - 14)
         for band in bands:
-            name = self._name_of(band)
+            name = self.scene.bands[band].heading
             if name:
                 loops = sum(1 for each in self.grid.loops if self.grid.home.get(self.scene.edges[each].source, (-1,))[0] == band)
                 self.words.append(Word("lane", name, places.left_of[columns[0][0]] + 2, places.ceiling[band] - 7 - 14.0 * loops, "start"))
@@ -110,17 +110,6 @@ class _Furniture:
         for band in bands:
             top, bottom = places.ceiling[band] - 22.0, places.floor[band] + HEIGHT / 2 + PAD + 6.0
             self.frames.append(Frame("around", left, top, right - left, bottom - top, band, None))
-
-    def _name_of(self, band: int) -> str:
-        """layer 1 · reverse ←"""
-        each = self.scene.bands[band]
-        name = "/".join(each.scope) if each.layer is not None else each.name
-        parts = [name if len(name) <= 40 else "…" + name[-39:]] if name else []
-        if each.layer is not None:
-            parts.append(f"layer {each.layer}")
-        if each.direction is not None:
-            parts.append(f"{each.direction} {'←' if each.reverse else '→'}")
-        return " · ".join(parts)
 
     def _staircase(self, column: Column, x: float, y: float) -> None:
         """Which rows of a batch are live in this step: one square each, or a number where they are too many."""
@@ -153,20 +142,20 @@ class _Furniture:
         for share in self.scene.shares:
             shares[share.band][share.step] = share
         recurrent = {band for band, _, _ in self.grid.carried} or set(shares)
+        top = lowest = self.places.bottom + 8.0
         for section in range(self.places.sections):
-            columns = self._columns(section)
-            y = self.places.bottom + 8.0
+            columns, y = self._columns(section), top
             for band in self.places.bands_in[section]:
                 if band in shares and band in recurrent:
                     y = self._strip_of(band, shares[band], columns, y)
-            if y > self.places.bottom + 8.0:
-                text = "a share is ⟨dWₜ, dW⟩ / ‖dW‖², all weights of a layer together; over all steps they sum to 100 %"
-                self.words.append(Word("strip", text, self.places.left_of[columns[0][0]], y + 10, "start"))
+            lowest = max(lowest, y)
+        if lowest > top:
+            text = "a share is ⟨dWₜ, dW⟩ / ‖dW‖², all weights of a layer together; over all steps they sum to 100 %"
+            self.words.append(Word("strip", text, self.places.left_of[0], lowest + 10, "start"))
 
     def _strip_of(self, band: int, shares: dict[int | None, Share], columns: list[tuple[int, Column]], y: float) -> float:
         label = self.places.left_of[columns[0][0]] - GUTTER / 2 - 16.0
-        name = self._name_of(band) if len(self.scene.bands) > 1 else ""
-        self.words.append(Word("strip", f"{name}  ‖∂L/∂hₜ‖".strip(), label, y + 15, "end"))
+        self.words.append(Word("strip", strip_label(self.scene, band), label, y + 15, "end"))
         measured = any(each.share is not None for each in shares.values())
         if measured:
             self.words.append(Word("strip", "share of ∂L/∂W", label, y + _STRIP + 15, "end"))
@@ -180,11 +169,11 @@ class _Furniture:
                 total = sum(known)
                 self.words.append(Word("share", percent(total), left + width / 2, y + _STRIP + 15, "middle"))
         rest = shares.get(None)
+        lines = 1 + measured
         if rest is not None and rest.share is not None:
-            last = columns[-1][0]
-            x = self.places.left_of[last] + self.places.width_of[last] + 12
-            self.words.append(Word("strip", f"{percent(rest.share)} from elsewhere", x, y + _STRIP + 15, "start"))
-        return y + (2 if measured else 1) * _STRIP + 10.0
+            self.words.append(Word("strip", f"{percent(rest.share)} from elsewhere", label, y + lines * _STRIP + 11, "end"))
+            lines += 1
+        return y + lines * _STRIP + 10.0
 
     def _norms_under(self, inside: list[Share], left: float, width: float, y: float) -> None:
         """One patch with its number; several steps in one column get a slice each, and a range."""

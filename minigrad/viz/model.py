@@ -125,6 +125,17 @@ class Band(NamedTuple):
         """Whether time runs from right to left in it."""
         return self.direction == "reverse"
 
+    @property
+    def heading(self) -> str:
+        """encoder · layer 1 · reverse ←"""
+        name = "/".join(self.scope) if self.layer is not None else self.name
+        parts = [name if len(name) <= 40 else "…" + name[-39:]] if name else []
+        if self.layer is not None:
+            parts.append(f"layer {self.layer}")
+        if self.direction is not None:
+            parts.append(f"{self.direction} {'←' if self.reverse else '→'}")
+        return " · ".join(parts)
+
 
 class Column(NamedTuple):
     """What stands under one heading of a section: a time step, steps left out (elision), or all in one (rolled).

@@ -14,7 +14,7 @@ from ..trace import buffers_kept
 from .heat import Heat
 from .model import Node
 
-__all__ = ["Parameters", "Snapshot", "on_tape", "root_of", "take"]
+__all__ = ["Parameters", "Snapshot", "ids_of", "on_tape", "root_of", "take"]
 
 Parameters = Mapping[str, Any] | Iterable[tuple[str, Any]]
 _FEW = 4  # values of a node that are noted
@@ -56,7 +56,7 @@ def take(tensor: Any, params: Parameters | None = None, heat: Heat | None = None
     taped = on_tape(root)
     ids = _numbered(taped)
     read_in_step = {id(parent) for node in taped if node.place.step is not None for parent in node.parents}
-    by_number = {node.number: ids[id(node)] for node in taped}
+    by_number = ids_of(taped)
     seen: set[int] = set()
     nodes: list[Node] = []
     for node in taped:
@@ -110,6 +110,12 @@ def _numbered(taped: list[tape.Node]) -> dict[int, int]:
                 ids.setdefault(id(parent), len(ids))
         ids[id(node)] = len(ids)
     return ids
+
+
+def ids_of(taped: list[tape.Node]) -> dict[int, int]:
+    """Tape number -> id in the snapshot."""
+    ids = _numbered(taped)
+    return {node.number: ids[id(node)] for node in taped}
 
 
 def _names(params: Parameters | None) -> dict[int, str]:
