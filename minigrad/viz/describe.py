@@ -70,7 +70,7 @@ def formula_of(node: Node) -> str:
     """The operation as a formula, or what a node is that computes nothing."""
     if node.kind in _KINDS:
         return _KINDS[node.kind]
-    return _FORMULAS.get(node.op, f"y = {node.op}({'x' if len(node.inputs) == 1 else 'x₁, x₂, …'})")
+    return _FORMULAS.get(node.op, f"y = {node.op}(x, …)")
 
 
 def place_of(node: Node) -> str:

@@ -151,7 +151,8 @@ class _Furniture:
             lowest = max(lowest, y)
         if lowest > top:
             text = "a share is ⟨dWₜ, dW⟩ / ‖dW‖², all weights of a layer together; over all steps they sum to 100 %"
-            self.words.append(Word("strip", text, self.places.left_of[0], lowest + 10, "start"))
+            boxes = max(y for _, y in self.places.at.values()) + HEIGHT / 2
+            self.words.append(Word("strip", text, self.places.left_of[0], max(lowest + 10, boxes + 16), "start"))
 
     def _strip_of(self, band: int, shares: dict[int | None, Share], columns: list[tuple[int, Column]], y: float) -> float:
         label = self.places.left_of[columns[0][0]] - GUTTER / 2 - 16.0

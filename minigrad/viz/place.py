@@ -7,7 +7,7 @@ no step stands beside the sections, ranked left to right; where nothing has a st
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from .cell import Form, form_of
 from .grid import Grid
@@ -217,14 +217,20 @@ class Places:
         """Put what one cell alone reads under its reader; returns how many rows that takes."""
         most = 0
         for cell, ids in feeders.items():
-            under: Counter[float] = Counter()
+            under: list[list[int]] = []  # row by row
             for id_ in sorted(ids):
                 reader = self.reader(id_)
                 x = self._middle(cell[1]) if self.nodes[reader].kind == "elision" else self.cell_x(cell, self.spot[reader][0])
-                self.at[id_] = (x, y - under[x] * ROW - HEIGHT / 2)
-                under[x] += 1
-                most = max(most, under[x])
+                row = next((row for row, others in enumerate(under) if self._is_free(x, id_, others)), len(under))
+                if row == len(under):
+                    under.append([])
+                under[row].append(id_)
+                self.at[id_] = (x, y - row * ROW - HEIGHT / 2)
+            most = max(most, len(under))
         return most
+
+    def _is_free(self, x: float, id_: int, others: list[int]) -> bool:
+        return all(abs(self.at[other][0] - x) >= self.half[other] + self.half[id_] + _GAP / 2 for other in others)
 
     def _middle(self, column: int) -> float:
         return self.left_of[column] + self.width_of[column] / 2
