@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 import weakref
 import xml.etree.ElementTree as ElementTree
 
@@ -363,6 +364,20 @@ def test_ten_thousand_nodes_are_quick():
     start = time.perf_counter()
     graph.to_svg()
     assert time.perf_counter() - start < 5  # about 0.4 s; the bound is for a busy machine, and catches what is quadratic
+
+
+def test_memory_grows_with_the_number_of_nodes():
+    def peak(steps):
+        loss, params = lstm(steps)
+        tracemalloc.start()
+        try:
+            viz.graph(loss, params, max_steps=None).to_svg()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    assert 3 < peak(400) / peak(100) < 5
 
 
 def test_nothing_is_kept_alive():

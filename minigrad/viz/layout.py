@@ -41,14 +41,16 @@ def arrange(scene: Scene) -> Picture:
 def _badges(scene: Scene, places: Places, router: Router) -> Iterator[Word]:
     """How often a parameter is used, and a loop run."""
     uses: defaultdict[int, int] = defaultdict(int)
-    loops = 0
+    taken: list[Point] = []
     for edge, wire in zip(scene.edges, router.wires, strict=True):
         uses[edge.source] += edge.count
         if edge.kind == "loop" and edge.count > 1:
             highest = min(y for _, y in wire.points)
             level = [x for x, y in wire.points if y == highest]
-            loops += 1
-            x = max(level) - min(12.0 + 34.0 * loops, (max(level) - min(level)) / 2)
+            x = max(level) - min(12.0 + 34.0 * (len(taken) + 1), (max(level) - min(level)) / 2)
+            while x - 34.0 > min(level) and any(abs(x - other) < 32.0 and abs(highest - y) < 14.0 for other, y in taken):
+                x -= 34.0
+            taken.append((x, highest))
             yield Word("times", f"×{edge.count:,}", x, highest + 4.0, "middle")
     for node in scene.nodes:
         if node.kind == "param" and uses[node.id] > 1:
