@@ -40,7 +40,8 @@ class Browser:
     def __init__(self, folder):
         for_it, self.to_it = os.pipe()
         self.from_it, by_it = os.pipe()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,800", f"--user-data-dir={folder}", "--remote-debugging-pipe"]
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,800", "--remote-debugging-pipe"]
+        options.append(f"--user-data-dir={folder}")
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, str(for_it), str(by_it), BROWSER, *options], pass_fds=(for_it, by_it),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
