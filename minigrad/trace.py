@@ -107,10 +107,11 @@ class trace(Observer):
 def buffers_kept(node: Node) -> dict[int, int]:
     """{address of a buffer: its bytes} that a node keeps for its backward rule now."""
     saved = {}
-    for array in [array for kept in node.kept or () for array in _arrays_of(kept)]:
-        if type(array) in backend.ARRAYS:
-            buffer = array if array.base is None else array.base
-            saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
+    for kept in node.kept or ():
+        for array in _arrays_of(kept):
+            if type(array) in backend.ARRAYS:
+                buffer = array if array.base is None else array.base
+                saved[id(buffer)] = int(getattr(buffer, "nbytes", array.nbytes))
     return saved
 
 

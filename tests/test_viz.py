@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 import weakref
 import xml.etree.ElementTree as ElementTree
 
@@ -127,8 +128,9 @@ def test_every_edge_is_drawn_and_no_other():
 def test_a_tensor_without_a_tape_is_refused():
     with pytest.raises(ValueError, match="requires_grad=True"):
         viz.graph(minigrad.ones(2))
-    with pytest.raises(ValueError, match="max_steps"):
-        viz.graph(minigrad.ones(2, requires_grad=True).sum(), max_steps=1)
+    for most in (0, -1, True, 2.5):
+        with pytest.raises(ValueError, match="max_steps"):
+            viz.graph(minigrad.ones(2, requires_grad=True).sum(), max_steps=most)
 
 
 def test_a_leaf_alone_and_one_output_of_several():
@@ -249,7 +251,7 @@ ALL = list(range(20))
 
 
 @pytest.mark.parametrize(
-    ("most", "shown"), [(2, [0, 19]), (5, [0, 1, 2, 18, 19]), (6, [0, 1, 2, 17, 18, 19]), (20, ALL), (None, ALL)]
+    ("most", "shown"), [(1, [0]), (2, [0, 19]), (5, [0, 1, 2, 18, 19]), (6, [0, 1, 2, 17, 18, 19]), (20, ALL), (None, ALL)]
 )
 def test_steps_left_out_are_counted(most, shown):
     graph = viz.graph(*lstm(20), max_steps=most)
@@ -362,6 +364,20 @@ def test_ten_thousand_nodes_are_quick():
     start = time.perf_counter()
     graph.to_svg()
     assert time.perf_counter() - start < 5  # about 0.4 s; the bound is for a busy machine, and catches what is quadratic
+
+
+def test_memory_grows_with_the_number_of_nodes():
+    def peak(steps):
+        loss, params = lstm(steps)
+        tracemalloc.start()
+        try:
+            viz.graph(loss, params, max_steps=None).to_svg()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    assert 3 < peak(400) / peak(100) < 5
 
 
 def test_nothing_is_kept_alive():

@@ -148,6 +148,23 @@ def test_layers_are_stacked_by_number_in_second_order_graphs():
     assert {band.scope for band in bands} == {("RNN",)}
 
 
+@pytest.mark.parametrize("view", ("rolled", "unrolled", "op"))
+@pytest.mark.parametrize("lengths", (1, 3))
+def test_no_words_or_boxes_overlap_in_small_graphs(view, lengths):
+    minigrad.manual_seed(7)
+    encoder, decoder = nn.LSTM(3, 4, 2), nn.LSTM(3, 4, 2)
+    x = minigrad.randn(lengths, 2, 3)
+    loss = decoder(x, encoder(x)[1])[0].sum()
+    picture = viz.graph(loss, nn.ModuleList([encoder, decoder]).named_parameters(), view=view, heat="grad").picture
+    areas = [(box.x - box.width / 2, box.y - box.height / 2, box.x + box.width / 2, box.y + box.height / 2) for box in picture.boxes]
+    for word in picture.words:
+        width = 6.5 * len(word.text)
+        start = word.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor] * width
+        areas.append((start, word.y - 9, start + width, word.y + 2))
+    for index, a in enumerate(areas):
+        assert not [b for b in areas[:index] if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]]
+
+
 @pytest.mark.parametrize("kind", ("RNN", "LSTM", "GRU"))
 @pytest.mark.parametrize("layers", (1, 2))
 def test_windows_of_truncated_bptt_stand_side_by_side(kind, layers):
@@ -343,6 +360,18 @@ def test_contributions_sum_to_the_gradient():
     assert abs(share.sum() - 1) < 1e-4 and (np.abs(parts.cpu().numpy()).sum((1, 2))[1:] > 0).all()
 
 
+def test_contributions_of_windows_come_one_after_the_other():
+    cell, h, losses = nn.RNN(3, 4), None, []
+    for _ in range(3):
+        output, h = cell(minigrad.randn(2, 2, 3), h)
+        losses.append((output**2).sum())
+        h = h.detach()
+    loss = losses[0] + losses[1] + losses[2]
+    parts = viz.contributions(loss, cell.weight_hh_l0)
+    alone = [viz.contributions(each, cell.weight_hh_l0) for each in losses]
+    assert parts.shape == (6, 4, 4) and np.allclose(parts.numpy(), np.concatenate([each.numpy() for each in alone]), atol=1e-6)
+
+
 def test_contributions_go_through_what_was_prepared_before_the_steps():
     W = minigrad.randn(3, 3, requires_grad=True)
     turned, h = W.T * 2, minigrad.ones(1, 3)
@@ -470,6 +499,9 @@ def test_the_command_line_stops_at_the_first_backward(tmp_path):
     assert '"name": "model_w"' in (tmp_path / "train.json").read_text()
     assert run("-o", "train.svg", "train.json", cwd=tmp_path).returncode == 0
     ElementTree.parse(tmp_path / "train.svg")
+    (tmp_path / "failing.py").write_text("raise ValueError('of the script')\n")
+    done = run("failing.py", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "failing.py failed before it called backward()" in done.stderr
     (tmp_path / "idle.py").write_text("1\n")
     done = run("idle.py", cwd=tmp_path)
     assert done.returncode == 1 and "without calling backward()" in done.stderr

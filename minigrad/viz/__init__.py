@@ -18,11 +18,12 @@ from typing import Any
 from .. import tape
 from ..tape import wrap
 from . import schema, text
+from .bands import lanes_of
 from .figure import Figure, beside
 from .gates import Gates, gates
 from .graph import Graph, no_collection
 from .heat import contributions_of, measure
-from .snapshot import Parameters, on_tape, root_of, take
+from .snapshot import Parameters, Snapshot, ids_of, on_tape, root_of, take
 from .views import HEATS, NESTS, PASSES, VIEWS, Options
 
 __all__ = ["Figure", "Gates", "Graph", "beside", "contributions", "explain", "gates", "graph", "load"]
@@ -71,8 +72,8 @@ def graph(
     for name, given, allowed in (("view", view, VIEWS), ("heat", heat, HEATS), ("passes", passes, (None, *PASSES)), ("nest", nest, NESTS)):
         if given not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {given!r}")
-    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 2):
-        raise ValueError(f"max_steps must be a whole number from 2, for a first and a last step, or None for all; got {max_steps!r}")
+    if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1):
+        raise ValueError(f"max_steps must be a whole number from 1, or None for all; got {max_steps!r}")
     root = root_of(loss)
     if around is not None and (isinstance(around, bool) or not isinstance(around, int)):
         raise ValueError(f"around must be the whole number of a time step, or None for the first and the last; got {around!r}")
@@ -92,7 +93,8 @@ def graph(
 def contributions(loss: Any, W: Any) -> Any:
     """What each time step adds to the gradient of `W`: a tensor (T, *W.shape), whose sum over steps is `W.grad`.
 
-    The first row belongs to the first step that uses W. `.grad` and the tape stay as they are.
+    The rows are the columns of the picture, from the first that uses W to the last: windows of truncated BPTT, and an
+    encoder and its decoder, come one after the other. `.grad` and the tape stay as they are.
 
     Raises  ValueError where `loss` is no single number, W is no leaf it was computed from, or W is used outside of time steps too.
 
@@ -111,17 +113,29 @@ def contributions(loss: Any, W: Any) -> Any:
     leaf = getattr(W, "node", None)
     if not isinstance(leaf, tape.Leaf) or not any(node is leaf for node in taped):
         raise ValueError("W must be a leaf, such as a parameter, from which the loss was computed")
-    by_step = contributions_of(loss, taped, leaf)
-    rest = by_step.pop(None, None)
-    if rest is not None or not by_step:
+    by_node = contributions_of(loss, taped, leaf)
+    by_step = _by_section_and_step(by_node, take(loss), ids_of(taped))
+    if None in by_step or not by_step:
         raise ValueError(
             "W is used outside of time steps, so its gradient is no sum over steps. Build the layer with path='stepwise' and without "
             "checkpoint, or name the steps of your own loop: with minigrad.step(t):"
         )
-    zero = next(iter(by_step.values())) * 0
-    steps = [step for step in by_step if step is not None]
-    rows = [by_step.get(step, zero) for step in range(min(steps), 1 + max(steps))]
+    zero, rows = next(iter(by_step.values())) * 0, []
+    for section in sorted({section for section, _ in by_step}):
+        steps = [step for own, step in by_step if own == section]
+        rows += [by_step.get((section, step), zero) for step in range(min(steps), 1 + max(steps))]
     return wrap(_stacked(rows))
+
+
+def _by_section_and_step(by_node: dict[int, Any], snapshot: Snapshot, ids: dict[int, int]) -> dict[Any, Any]:
+    """(section, step) -> the sum over its nodes, given by tape number; None for nodes outside of time steps."""
+    lanes = lanes_of(snapshot.nodes)
+    found: dict[Any, Any] = {}
+    for number, part in by_node.items():
+        band, step = lanes.band[ids[number]], snapshot.nodes[ids[number]].step
+        key = None if band is None else (lanes.bands[band].section, step)
+        found[key] = part if key not in found else found[key] + part
+    return found
 
 
 def _stacked(rows: list[Any]) -> Any:

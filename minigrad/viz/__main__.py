@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,10 @@ class _Reached(BaseException):
         self.loss, self.in_sight = loss, in_sight
 
 
+class _Failed(Exception):
+    """The script raised an exception, the cause of this one."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; 0 if a picture was written."""
     given = _parser().parse_args(argv)
@@ -31,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         graph = viz.load(given.file) if given.file.lower().endswith(".json") else _graph_of_script(given)
         output = given.output or Path(given.file).stem + ".html"
         graph.save(output)
+    except _Failed as failed:
+        traceback.print_exception(failed.__cause__)
+        print(f"minigrad.viz: {given.file} failed before it called backward(), so there is no loss to draw", file=sys.stderr)
+        return 1
     except (OSError, ValueError, RuntimeError) as error:
         print(f"minigrad.viz: {error}", file=sys.stderr)
         return 1
@@ -77,6 +86,8 @@ def _run(path: str, args: list[str]) -> _Reached | None:
         return reached
     except SystemExit:
         return None
+    except Exception as error:
+        raise _Failed from error
     finally:
         minigrad.Tensor.backward, minigrad.autograd.backward = tensor_backward, backward  # type: ignore[method-assign]
         sys.argv = argv

@@ -196,24 +196,27 @@ def _first_readers(stepped: list[Node], of_pass: dict[int, int]) -> set[int]:
     """Nodes of a pass's first step that stand where, in the second step, the first step's state is read."""
     slot: dict[int, tuple[str, int]] = {}
     count: Counter[tuple[int, int, str]] = Counter()
-    step_of: dict[int, list[int]] = {}
+    step_of: dict[int, list[int]] = {}  # pass -> its first two steps
+    early: dict[int, Node] = {}
     for node in stepped:
-        number = of_pass[node.id]
-        count[number, node.step or 0, node.op] += 1
-        slot[node.id] = (node.op, count[number, node.step or 0, node.op])
+        number, step = of_pass[node.id], node.step or 0
         steps = step_of.setdefault(number, [])
-        if node.step not in steps[-2:] and len(steps) < 2:
-            steps.append(node.step or 0)
+        if step not in steps:
+            if len(steps) == 2:
+                continue
+            steps.append(step)
+        count[number, step, node.op] += 1
+        slot[node.id] = (node.op, count[number, step, node.op])
+        early[node.id] = node
     carried: set[tuple[int, tuple[str, int]]] = set()
-    by_id = {node.id: node for node in stepped}
-    for node in stepped:
+    for node in early.values():
         number = of_pass[node.id]
-        if len(step_of[number]) > 1 and node.step == step_of[number][1]:
+        if node.step != step_of[number][0]:
             for source in node.inputs:
-                before = by_id.get(source) if source is not None else None
+                before = early.get(source) if source is not None else None
                 if before is not None and of_pass[before.id] == number and before.step == step_of[number][0]:
                     carried.add((number, slot[node.id]))
     return {
-        node.id for node in stepped
+        node.id for node in early.values()
         if node.step == step_of[of_pass[node.id]][0] and (of_pass[node.id], slot[node.id]) in carried
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from .model import Node, plural
 from .picture import number
 
@@ -68,20 +70,25 @@ def formula_of(node: Node) -> str:
     """The operation as a formula, or what a node is that computes nothing."""
     if node.kind in _KINDS:
         return _KINDS[node.kind]
-    return _FORMULAS.get(node.op, f"y = {node.op}({'x' if len(node.inputs) == 1 else 'x₁, x₂, …'})")
+    return _FORMULAS.get(node.op, f"y = {node.op}(x, …)")
 
 
 def place_of(node: Node) -> str:
     """encoder/lstm layer 0 reverse t = 3"""
-    parts = ["/".join(node.scope)] if node.scope else []
-    if node.layer is not None:
-        parts.append(f"layer {node.layer}")
-    if node.direction is not None:
-        parts.append(node.direction)
-    if node.step is not None:
-        parts.append(f"t = {node.step}")
-    if node.rows is not None:
-        parts.append(plural(node.rows, "live row"))
+    return _place(node.scope, node.layer, node.direction, node.step, node.rows)
+
+
+@lru_cache(maxsize=1024)  # the operations of one step follow each other
+def _place(scope: tuple[str, ...], layer: int | None, direction: str | None, step: int | None, rows: int | None) -> str:
+    parts = ["/".join(scope)] if scope else []
+    if layer is not None:
+        parts.append(f"layer {layer}")
+    if direction is not None:
+        parts.append(direction)
+    if step is not None:
+        parts.append(f"t = {step}")
+    if rows is not None:
+        parts.append(plural(rows, "live row"))
     return " ".join(parts)
 
 

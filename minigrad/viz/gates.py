@@ -12,7 +12,7 @@ from .. import backend, tape
 from .bands import lanes_of
 from .graph import write_whole
 from .model import Band
-from .snapshot import on_tape, root_of, take
+from .snapshot import ids_of, on_tape, root_of, take
 from .svg import text
 
 __all__ = ["Gates", "gates"]
@@ -106,8 +106,7 @@ def gates(tensor: Any, labels: Sequence[str] | None = None, *, layer: int | None
     taped = on_tape(root_of(tensor))
     snapshot = take(tensor)
     lanes = lanes_of(snapshot.nodes)
-    on_both = zip(taped, [node for node in snapshot.nodes if node.kind in ("op", "output", "param")], strict=True)
-    number_of = {node.number: lanes.band[mine.id] for node, mine in on_both}
+    number_of = {number: lanes.band[id_] for number, id_ in ids_of(taped).items()}
     wanted = [b for b, band in enumerate(lanes.bands) if layer is None or band.layer == layer]
     inside = [node for node in taped if node.op in _KINDS and node.place.step is not None and number_of[node.number] in wanted]
     if not inside:

@@ -113,10 +113,12 @@ def _sides(
     section = {id_: scene.bands[band].section for id_, (band, _) in home.items()}
     after: list[int] = []  # per id: the last section it draws on, -1 for none
     for node in scene.nodes:
-        after.append(section.get(node.id, max((after[source] for source in inputs[node.id]), default=-1)))
+        own = section.get(node.id)
+        after.append(own if own is not None else max([after[source] for source in inputs[node.id]], default=-1))
     before = [count] * len(scene.nodes)  # per id: the first section that draws on it
     for node in reversed(scene.nodes):
-        before[node.id] = section.get(node.id, min((before[user] for user in users[node.id]), default=count))
+        own = section.get(node.id)
+        before[node.id] = own if own is not None else min([before[user] for user in users[node.id]], default=count)
     sides: list[list[int]] = [[] for _ in range(count + 1)]
     side_of = {}
     for id_ in rest:

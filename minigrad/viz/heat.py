@@ -48,11 +48,11 @@ def measure(loss: Any, taped: Sequence[tape.Node]) -> Heat:
     return Heat(nodes.norms, norms.edges, products.dots, squares)
 
 
-def contributions_of(loss: Any, taped: Sequence[tape.Node], leaf: tape.Node) -> dict[int | None, Any]:
-    """Time step -> what its uses of `leaf` add to the leaf's gradient; None for uses outside any step."""
+def contributions_of(loss: Any, taped: Sequence[tape.Node], leaf: tape.Node) -> dict[int, Any]:
+    """Tape number of every node that hands a gradient on to `leaf` -> what it adds to the leaf's gradient."""
     collected = _Collected(_Leaves(taped), leaf.number)
     _walk_beside(loss, taped, collected, _Norms())
-    return collected.by_step
+    return collected.by_node
 
 
 class _Norms(dict[int, Any]):
@@ -155,20 +155,20 @@ class _Products(_Watcher):
 
 
 class _Collected(_Watcher):
-    """What each time step adds to the gradient of one leaf."""
+    """What each node adds to the gradient of one leaf."""
 
     def __init__(self, leaves: _Leaves, wanted: int) -> None:
         super().__init__(leaves)
         self.wanted = wanted
-        self.by_step: dict[int | None, Any] = {}
+        self.by_node: dict[int, Any] = {}
 
     def edge(self, node: tape.Node, index: int, parent: Any, gradient: Any) -> None:
         if node.number in self.leaves.prepared:
             return
         for leaf, part in self.leaves.reached(parent, gradient):
             if leaf == self.wanted:
-                before = self.by_step.get(node.place.step)
-                self.by_step[node.place.step] = part.copy() if before is None else before + part
+                before = self.by_node.get(node.number)
+                self.by_node[node.number] = part.copy() if before is None else before + part
 
 
 def _walk_beside(tensor: Any, taped: Sequence[tape.Node], observer: Observer, found: dict[int, Any]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from .bands import common_start
 from .grid import Grid, grid_of
 from .model import Column, Scene, Share, plural
-from .picture import Box, Frame, Mark, Patch, Picture, Word, number, text_width
-from .place import GUTTER, HEIGHT, PAD, PARAM, Places
+from .picture import Box, Frame, Mark, Patch, Picture, Point, Word, number, text_width
+from .place import GUTTER, HEIGHT, PAD, PARAM, Places, strip_label
 from .route import Router
 
 __all__ = ["arrange"]
@@ -40,14 +41,16 @@ def arrange(scene: Scene) -> Picture:
 def _badges(scene: Scene, places: Places, router: Router) -> Iterator[Word]:
     """How often a parameter is used, and a loop run."""
     uses: defaultdict[int, int] = defaultdict(int)
-    loops = 0
+    taken: list[Point] = []
     for edge, wire in zip(scene.edges, router.wires, strict=True):
         uses[edge.source] += edge.count
         if edge.kind == "loop" and edge.count > 1:
             highest = min(y for _, y in wire.points)
             level = [x for x, y in wire.points if y == highest]
-            loops += 1
-            x = max(level) - min(12.0 + 34.0 * loops, (max(level) - min(level)) / 2)
+            x = max(level) - min(12.0 + 34.0 * (len(taken) + 1), (max(level) - min(level)) / 2)
+            while x - 34.0 > min(level) and any(abs(x - other) < 32.0 and abs(highest - y) < 14.0 for other, y in taken):
+                x -= 34.0
+            taken.append((x, highest))
             yield Word("times", f"×{edge.count:,}", x, highest + 4.0, "middle")
     for node in scene.nodes:
         if node.kind == "param" and uses[node.id] > 1:
@@ -87,7 +90,7 @@ class _Furniture:
             self.words.append(Word("heading", column.heading, left + width / 2, top + 2, "middle"))
             self._staircase(column, left + width / 2, top - 14)
         for band in bands:
-            name = self._name_of(band)
+            name = self.scene.bands[band].heading
             if name:
                 loops = sum(1 for each in self.grid.loops if self.grid.home.get(self.scene.edges[each].source, (-1,))[0] == band)
                 self.words.append(Word("lane", name, places.left_of[columns[0][0]] + 2, places.ceiling[band] - 7 - 14.0 * loops, "start"))
@@ -109,17 +112,6 @@ class _Furniture:
         for band in bands:
             top, bottom = places.ceiling[band] - 22.0, places.floor[band] + HEIGHT / 2 + PAD + 6.0
             self.frames.append(Frame("around", left, top, right - left, bottom - top, band, None))
-
-    def _name_of(self, band: int) -> str:
-        """layer 1 · reverse ←"""
-        each = self.scene.bands[band]
-        name = "/".join(each.scope) if each.layer is not None else each.name
-        parts = [name if len(name) <= 40 else "…" + name[-39:]] if name else []
-        if each.layer is not None:
-            parts.append(f"layer {each.layer}")
-        if each.direction is not None:
-            parts.append(f"{each.direction} {'←' if each.reverse else '→'}")
-        return " · ".join(parts)
 
     def _staircase(self, column: Column, x: float, y: float) -> None:
         """Which rows of a batch are live in this step: one square each, or a number where they are too many."""
@@ -152,20 +144,21 @@ class _Furniture:
         for share in self.scene.shares:
             shares[share.band][share.step] = share
         recurrent = {band for band, _, _ in self.grid.carried} or set(shares)
+        top = lowest = self.places.bottom + 8.0
         for section in range(self.places.sections):
-            columns = self._columns(section)
-            y = self.places.bottom + 8.0
+            columns, y = self._columns(section), top
             for band in self.places.bands_in[section]:
                 if band in shares and band in recurrent:
                     y = self._strip_of(band, shares[band], columns, y)
-            if y > self.places.bottom + 8.0:
-                text = "a share is ⟨dWₜ, dW⟩ / ‖dW‖², all weights of a layer together; over all steps they sum to 100 %"
-                self.words.append(Word("strip", text, self.places.left_of[columns[0][0]], y + 10, "start"))
+            lowest = max(lowest, y)
+        if lowest > top:
+            text = "a share is ⟨dWₜ, dW⟩ / ‖dW‖², all weights of a layer together; over all steps they sum to 100 %"
+            boxes = max(y for _, y in self.places.at.values()) + HEIGHT / 2
+            self.words.append(Word("strip", text, self.places.left_of[0], max(lowest + 10, boxes + 16), "start"))
 
     def _strip_of(self, band: int, shares: dict[int | None, Share], columns: list[tuple[int, Column]], y: float) -> float:
         label = self.places.left_of[columns[0][0]] - GUTTER / 2 - 16.0
-        name = self._name_of(band) if len(self.scene.bands) > 1 else ""
-        self.words.append(Word("strip", f"{name}  ‖∂L/∂hₜ‖".strip(), label, y + 15, "end"))
+        self.words.append(Word("strip", strip_label(self.scene, band), label, y + 15, "end"))
         measured = any(each.share is not None for each in shares.values())
         if measured:
             self.words.append(Word("strip", "share of ∂L/∂W", label, y + _STRIP + 15, "end"))
@@ -179,11 +172,11 @@ class _Furniture:
                 total = sum(known)
                 self.words.append(Word("share", percent(total), left + width / 2, y + _STRIP + 15, "middle"))
         rest = shares.get(None)
+        lines = 1 + measured
         if rest is not None and rest.share is not None:
-            last = columns[-1][0]
-            x = self.places.left_of[last] + self.places.width_of[last] + 12
-            self.words.append(Word("strip", f"{percent(rest.share)} from elsewhere", x, y + _STRIP + 15, "start"))
-        return y + (2 if measured else 1) * _STRIP + 10.0
+            self.words.append(Word("strip", f"{percent(rest.share)} from elsewhere", label, y + lines * _STRIP + 11, "end"))
+            lines += 1
+        return y + lines * _STRIP + 10.0
 
     def _norms_under(self, inside: list[Share], left: float, width: float, y: float) -> None:
         """One patch with its number; several steps in one column get a slice each, and a range."""
@@ -222,22 +215,38 @@ def percent(share: float) -> str:
 
 def _framed(boxes: list[Box], router: Router, furniture: _Furniture, words: list[Word]) -> Picture:
     """All that was placed, and the rectangle around it, with a margin."""
-    xs = [x for box in boxes for x in (box.x - box.width / 2, box.x + box.width / 2)]
-    ys = [y for box in boxes for y in (box.y - box.height / 2, box.y + box.height / 2)]
-    for wire in router.wires:
-        for x, y in wire.points:
-            xs.append(x)
-            ys.append(y)
     frames, marks, patches = furniture.frames, furniture.marks, furniture.patches
     rectangles: list[Any] = [*frames, *marks, *patches]
-    for each in rectangles:
-        xs += [each.x, each.x + each.width]
-        ys += [each.y, each.y + each.height]
-    for word in words:
-        width = text_width(word.text, 12.5)
-        start = word.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor] * width
-        xs += [start, start + width]
-        ys += [word.y - 14.0, word.y + 5.0]
-    left, top = min(xs, default=0.0) - 16.0, min(ys, default=0.0) - 14.0
-    width, height = max(xs, default=0.0) - left + 16.0, max(ys, default=0.0) - top + 14.0
-    return Picture(left, top, width, height, boxes, router.wires, frames, words, router.dots, marks, patches)
+    corners = chain(
+        chain.from_iterable([wire.points for wire in router.wires]),
+        [(box.x - box.width / 2, box.y - box.height / 2) for box in boxes],
+        [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes],
+        [(each.x, each.y) for each in rectangles],
+        [(each.x + each.width, each.y + each.height) for each in rectangles],
+        chain.from_iterable(map(_corners_of, words)),
+    )
+    left, top, right, bottom = _around(corners)
+    left, top = left - 16.0, top - 14.0
+    return Picture(left, top, right - left + 16.0, bottom - top + 14.0, boxes, router.wires, frames, words, router.dots, marks, patches)
+
+
+def _corners_of(word: Word) -> tuple[Point, Point]:
+    width = text_width(word.text, 12.5)
+    start = word.x - {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor] * width
+    return (start, word.y - 14.0), (start + width, word.y + 5.0)
+
+
+def _around(points: Iterable[Point]) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the smallest rectangle that holds all of the points."""
+    left = top = math.inf
+    right = bottom = -math.inf
+    for x, y in points:
+        if x < left:
+            left = x
+        if x > right:
+            right = x
+        if y < top:
+            top = y
+        if y > bottom:
+            bottom = y
+    return (left, top, right, bottom) if left <= right else (0.0, 0.0, 0.0, 0.0)

@@ -7,6 +7,7 @@ All of it is plain data: it keeps no tensor alive, and can be written as JSON an
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 __all__ = ["FUSED", "Band", "Cell", "Column", "Edge", "Node", "Scene", "Shape", "Share", "plural"]
@@ -83,11 +84,7 @@ class Node(NamedTuple):
             return f"{self.shape}{times}"
         if self.fused:
             return f"{plural(self.steps or 0, 'step')} → {self.shape}"
-        if len(self.shapes) == 1:
-            return str(self.shapes[0])
-        if len(set(self.shapes)) == 1:
-            return f"{len(self.shapes)}×{self.shapes[0]}"
-        return ", ".join(str(shape) for shape in self.shapes[:3]) + (", …" if len(self.shapes) > 3 else "")
+        return _shapes_as_text(self.shapes)
 
     @property
     def label(self) -> str:
@@ -127,6 +124,17 @@ class Band(NamedTuple):
     def reverse(self) -> bool:
         """Whether time runs from right to left in it."""
         return self.direction == "reverse"
+
+    @property
+    def heading(self) -> str:
+        """encoder · layer 1 · reverse ←"""
+        name = "/".join(self.scope) if self.layer is not None else self.name
+        parts = [name if len(name) <= 40 else "…" + name[-39:]] if name else []
+        if self.layer is not None:
+            parts.append(f"layer {self.layer}")
+        if self.direction is not None:
+            parts.append(f"{self.direction} {'←' if self.reverse else '→'}")
+        return " · ".join(parts)
 
 
 class Column(NamedTuple):
@@ -183,6 +191,15 @@ class Scene(NamedTuple):
     passes: str
     nest: str
     freed: bool
+
+
+@cache
+def _shapes_as_text(shapes: tuple[Shape, ...]) -> str:
+    if len(shapes) == 1:
+        return str(shapes[0])
+    if len(set(shapes)) == 1:
+        return f"{len(shapes)}×{shapes[0]}"
+    return ", ".join(str(shape) for shape in shapes[:3]) + (", …" if len(shapes) > 3 else "")
 
 
 def plural(count: int, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 from .model import Node
@@ -106,8 +107,12 @@ def box_width(node: Node) -> float:
         return min(text_width(param_text(node), 11.0) + 18.0, 2 * _WIDEST)
     if node.kind == "elision":
         return 122.0
-    widest = _WIDEST if node.kind != "module" else 1.4 * _WIDEST
-    return min(max(1.14 * text_width(node.name, 12.5), text_width(node.size, 10.5), 36.0) + 16.0, widest)
+    return _width_of_two(node.name, node.size, _WIDEST if node.kind != "module" else 1.4 * _WIDEST)
+
+
+@lru_cache(maxsize=4096)
+def _width_of_two(name: str, size: str, widest: float) -> float:
+    return min(max(1.14 * text_width(name, 12.5), text_width(size, 10.5), 36.0) + 16.0, widest)
 
 
 def param_text(node: Node) -> str:

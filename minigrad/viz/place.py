@@ -7,15 +7,15 @@ no step stands beside the sections, ranked left to right; where nothing has a st
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from .cell import Form, form_of
 from .grid import Grid
 from .model import Band, Cell, Scene
-from .picture import Point, box_width
+from .picture import Point, box_width, text_width
 from .ranked import Ranked, ranked
 
-__all__ = ["ELLIPSIS", "GUTTER", "HEIGHT", "PAD", "PARAM", "ROW", "TRACK", "Places"]
+__all__ = ["ELLIPSIS", "GUTTER", "HEIGHT", "PAD", "PARAM", "ROW", "TRACK", "Places", "strip_label"]
 
 HEIGHT = 36.0  # of a box
 PARAM = 24.0  # of a parameter's box
@@ -117,7 +117,7 @@ class Places:
             if section == self.sections:
                 break
             columns = [index for index, column in enumerate(self.scene.columns) if column.section == section]
-            x += max(self._param_room(section), room[columns[0], 0]) + GUTTER / 2
+            x += max(self._param_room(section), self._room_for_labels(section), room[columns[0], 0]) + GUTTER / 2
             for position, column in enumerate(columns):
                 elision = self.scene.columns[column].kind == "elision"
                 x += room[column, 0] if position else 0.0
@@ -135,6 +135,12 @@ class Places:
                 key = column, int(self.scene.bands[band].reverse)
                 room[key] = max(room[key], 2 * self.half[id_] + 18.0)
         return room
+
+    def _room_for_labels(self, section: int) -> float:
+        """For what the lines of the strip below begin with."""
+        if section == 0 or not self.scene.shares:  # nothing stands left of the first
+            return 0.0
+        return max(text_width(strip_label(self.scene, band), 11.5) for band in self.bands_in[section]) + 30.0
 
     def _param_room(self, section: int) -> float:
         ids = [id_ for band in self.bands_in[section] for id_ in self.rail[band]] + (self.shared if section == 0 else [])
@@ -211,14 +217,20 @@ class Places:
         """Put what one cell alone reads under its reader; returns how many rows that takes."""
         most = 0
         for cell, ids in feeders.items():
-            under: Counter[float] = Counter()
+            under: list[list[int]] = []  # row by row
             for id_ in sorted(ids):
                 reader = self.reader(id_)
                 x = self._middle(cell[1]) if self.nodes[reader].kind == "elision" else self.cell_x(cell, self.spot[reader][0])
-                self.at[id_] = (x, y - under[x] * ROW - HEIGHT / 2)
-                under[x] += 1
-                most = max(most, under[x])
+                row = next((row for row, others in enumerate(under) if self._is_free(x, id_, others)), len(under))
+                if row == len(under):
+                    under.append([])
+                under[row].append(id_)
+                self.at[id_] = (x, y - row * ROW - HEIGHT / 2)
+            most = max(most, len(under))
         return most
+
+    def _is_free(self, x: float, id_: int, others: list[int]) -> bool:
+        return all(abs(self.at[other][0] - x) >= self.half[other] + self.half[id_] + _GAP / 2 for other in others)
 
     def _middle(self, column: int) -> float:
         return self.left_of[column] + self.width_of[column] / 2
@@ -300,3 +312,8 @@ class Places:
             self.at[id_] = (x, self.foot[side] + 34.0 + row * (TRACK + 6))
         for id_ in self.beside:
             self.at.setdefault(id_, (0.0, 0.0))
+
+
+def strip_label(scene: Scene, band: int) -> str:
+    """What a line of gradients under the steps begins with: the lane, where there are several, and what is measured."""
+    return f"{scene.bands[band].heading if len(scene.bands) > 1 else ''}  ‖∂L/∂hₜ‖".strip()

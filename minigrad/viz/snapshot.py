@@ -6,6 +6,7 @@ A picture is made from a snapshot. The tape is read once, by a loop, and is left
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from .. import backend, tape
@@ -13,7 +14,7 @@ from ..trace import buffers_kept
 from .heat import Heat
 from .model import Node
 
-__all__ = ["Parameters", "Snapshot", "on_tape", "root_of", "take"]
+__all__ = ["Parameters", "Snapshot", "ids_of", "on_tape", "root_of", "take"]
 
 Parameters = Mapping[str, Any] | Iterable[tuple[str, Any]]
 _FEW = 4  # values of a node that are noted
@@ -55,7 +56,7 @@ def take(tensor: Any, params: Parameters | None = None, heat: Heat | None = None
     taped = on_tape(root)
     ids = _numbered(taped)
     read_in_step = {id(parent) for node in taped if node.place.step is not None for parent in node.parents}
-    by_number = {node.number: ids[id(node)] for node in taped}
+    by_number = ids_of(taped)
     seen: set[int] = set()
     nodes: list[Node] = []
     for node in taped:
@@ -111,6 +112,12 @@ def _numbered(taped: list[tape.Node]) -> dict[int, int]:
     return ids
 
 
+def ids_of(taped: list[tape.Node]) -> dict[int, int]:
+    """Tape number -> id in the snapshot."""
+    ids = _numbered(taped)
+    return {node.number: ids[id(node)] for node in taped}
+
+
 def _names(params: Parameters | None) -> dict[int, str]:
     """Tape number of a parameter's leaf -> its name; the first name, where a tensor goes by several."""
     names: dict[int, str] = {}
@@ -130,7 +137,7 @@ def _of_source(source: tape.Source, own_id: int, in_step: bool, by_number: dict[
     kind = "cut" if source.cut is not None else "input" if in_step else "constant"
     name = "detached" if kind == "cut" else kind
     cut_from = None if source.cut is None else by_number.get(source.cut)
-    return Node(own_id, kind, source.kind, name, (tuple(source.shape),), str(source.dtype), number=own_id, cut_from=cut_from)
+    return Node(own_id, kind, source.kind, name, (tuple(source.shape),), _dtype_name(source.dtype), number=own_id, cut_from=cut_from)
 
 
 def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_root: bool, heat: Heat | None, seen: set[int]) -> Node:
@@ -148,7 +155,7 @@ def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_roo
         node.op,
         names.get(number, "leaf") if is_leaf else node.op,
         tuple(tuple(shape) for shape in node.shape) if isinstance(node.shape, list) else (tuple(node.shape),),
-        str(node.dtype[0] if isinstance(node.dtype, list) else node.dtype),
+        _dtype_name(node.dtype[0] if isinstance(node.dtype, list) else node.dtype),
         place.scope,
         place.step,
         place.layer,
@@ -165,6 +172,11 @@ def _of_node(node: tape.Node, ids: dict[int, int], names: dict[int, str], is_roo
         "" if facts is None else facts.line,
         steps=place.steps,
     )
+
+
+@cache  # NumPy takes longer to spell a dtype than the rest of a node takes
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype)
 
 
 def _first(arrays: list[Any]) -> tuple[float, ...]:

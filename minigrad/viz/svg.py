@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
 
@@ -33,6 +33,7 @@ _ROUNDING = {"product": 2, "activation": 18, "arithmetic": 8, "shape": 5, "outpu
 _LEGEND = ("product", "activation", "arithmetic", "shape", "module", "param", "input", "constant", "cut", "output")
 _MEANING = {"param": "parameter", "cut": "detached", "shape": "other op"}
 _LOOKS = {"data": "wire", "state": "wire state", "loop": "wire loop", "param": "wire tap", "severed": "wire loose"}
+_RADIUS = 7.0  # of a wire's corners
 _STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 _UNKNOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -47,19 +48,17 @@ def render(scene: Scene, picture: Picture, scale: Scale | None = None) -> str:
     notes = scene.notes
     width = max(picture.width, key_width, *(7.2 * len(note) + 32 for note in notes), 0.0)
     height = picture.height + 30 + 18 * len(notes)
-    body = "\n".join(
-        [
-            *_frames(picture),
-            *_wires(scene, picture, scale),
-            *_nodes(scene, picture, families),
-            *_patches(picture, scale),
-            *numbers(scene, picture, scale),
-            *_words(picture),
-            *_key(shown, picture, scale),
-            *_notes(notes, picture),
-        ]
-    )
-    name = "g" + hashlib.sha256(body.encode()).hexdigest()[:10]
+    body = [
+        *_frames(picture),
+        *_wires(scene, picture, scale),
+        *_nodes(scene, picture, families),
+        *_patches(picture, scale),
+        *numbers(scene, picture, scale),
+        *_words(picture),
+        *_key(shown, picture, scale),
+        *_notes(notes, picture),
+    ]
+    name = _class_of(body)
     corner = f"{tenth(picture.left)} {tenth(picture.top)}"
     return "\n".join(
         [
@@ -69,10 +68,18 @@ def render(scene: Scene, picture: Picture, scale: Scale | None = None) -> str:
             f"<desc>{text(_description(scene))}</desc>",
             f"<style>{_STYLE.replace('#ID', '.' + name)}</style>",
             f'<rect class="paper" x="{tenth(picture.left)}" y="{tenth(picture.top)}" width="{tenth(width)}" height="{tenth(height)}"/>',
-            body,
+            *body,
             "</svg>\n",
         ]
     )
+
+
+def _class_of(body: list[str]) -> str:
+    """A name that only the same figure has."""
+    digest = hashlib.sha256()
+    for line in body:
+        digest.update(line.encode())
+    return "g" + digest.hexdigest()[:10]
 
 
 def text(content: str) -> str:
@@ -196,7 +203,8 @@ def _flow(edge: Edge, colour: str, scale: Scale | None, line: str, wire: Wire, d
     if kind == "param":
         width = 0.6 + 0.3 * width
     aside = f' transform="translate({width / 2 + 1:.1f} {width / 2 + 1:.1f})"' if data == "grad" else ""
-    head = _head(wire.points[1], wire.points[0], 5.0 + 0.9 * width)
+    tip = wire.points[0]
+    head = f"M{tip[0]:.1f} {tip[1]:.1f}{_head(wire.points[1], tip, round(5.0 + 0.9 * width, 1))}"
     told = f"<title>‖∂L/∂·‖ = {number(norm)}</title></path>" if norm is not None else ""
     classes = f"flow {_heat_class(colour)}" if colour else "flow h4"
     start = f'<path class="{classes}" data-{data}="{pair}" stroke-width="{width:.1f}"{aside} d="{line}{head}"'
@@ -205,38 +213,54 @@ def _flow(edge: Edge, colour: str, scale: Scale | None, line: str, wire: Wire, d
 
 def _path(wire: Wire) -> str:
     points = wire.points
-    if wire.curved:
-        return f"M{points[0][0]:.1f} {points[0][1]:.1f}C" + " ".join([f"{x:.1f} {y:.1f}" for x, y in points[1:]])
-    if len(points) == 2:
-        return f"M{points[0][0]:.1f} {points[0][1]:.1f}L{points[1][0]:.1f} {points[1][1]:.1f}"
-    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        path.append(_rounded(before, corner, after))
-    path.append(f"L{points[-1][0]:.1f} {points[-1][1]:.1f}")
+    if wire.curved or len(points) == 2:
+        return _chain_of("C" if wire.curved else "L", len(points)) % tuple([value for point in points for value in point])
+    (x, y), (to_x, to_y) = points[0], points[1]
+    path, here = [f"M{x:.1f} {y:.1f}"], abs(to_x - x) + abs(to_y - y)
+    for next_x, next_y in points[2:]:
+        there = abs(next_x - to_x) + abs(next_y - to_y)
+        path.append(_rounded(x, y, to_x, to_y, next_x, next_y, min(_RADIUS, here / 2, there / 2)))
+        x, y, to_x, to_y, here = to_x, to_y, next_x, next_y, there
+    path.append(f"H{to_x:.1f}" if to_y == y else f"V{to_y:.1f}")
     return "".join(path)
 
 
-def _rounded(before: Point, corner: Point, after: Point) -> str:
-    """The way to a right-angled corner and around it, by a radius that the shorter leg allows."""
-    (x, y), (fx, fy), (tx, ty) = corner, before, after
-    here, there = abs(fx - x) + abs(fy - y), abs(tx - x) + abs(ty - y)
-    radius = min(7.0, here / 2, there / 2)
-    if radius <= 0:
-        return ""
-    start = (x + (fx - x) / here * radius, y + (fy - y) / here * radius)
-    end = (x + (tx - x) / there * radius, y + (ty - y) / there * radius)
-    return f"L{start[0]:.1f} {start[1]:.1f}Q{x:.1f} {y:.1f} {end[0]:.1f} {end[1]:.1f}"
+@cache
+def _chain_of(letter: str, points: int) -> str:
+    """What makes a path of so many points: M%.1f %.1fL%.1f %.1f"""
+    return f"M%.1f %.1f{letter}" + " ".join(["%.1f %.1f"] * (points - 1))
+
+
+def _rounded(x: float, y: float, to_x: float, to_y: float, next_x: float, next_y: float, radius: float) -> str:
+    """From (x, y) to a right-angled corner and around it, on the way to (next_x, next_y)."""
+    if to_y == y:
+        ahead, aside = (radius if to_x > x else -radius), (radius if next_y > to_y else -radius)
+        return f"H{to_x - ahead:.1f}{_quarter(ahead, 0.0, ahead, aside)}" if next_x == to_x else f"H{to_x:.1f}"
+    ahead, aside = (radius if to_y > y else -radius), (radius if next_x > to_x else -radius)
+    return f"V{to_y - ahead:.1f}{_quarter(0.0, ahead, aside, ahead)}" if next_y == to_y else f"V{to_y:.1f}"
+
+
+@lru_cache(maxsize=1024)
+def _quarter(x: float, y: float, to_x: float, to_y: float) -> str:
+    return f"q{x:.1f} {y:.1f} {to_x:.1f} {to_y:.1f}"
 
 
 def _head(before: Point, tip: Point, size: float) -> str:
-    """An arrowhead drawn by the wire itself: two strokes that meet in its end."""
+    """An arrowhead drawn by the wire itself, from its tip: two strokes that meet there. Most wires end level or upright."""
     dx, dy = tip[0] - before[0], tip[1] - before[1]
+    if not dx or not dy:
+        return _strokes((dx > 0) - (dx < 0), (dy > 0) - (dy < 0), size)
     length = math.hypot(dx, dy)
-    if not length:
+    return _strokes(dx / length, dy / length, size)
+
+
+@lru_cache(maxsize=4096)
+def _strokes(dx: float, dy: float, size: float) -> str:
+    """From the tip to the end of one stroke, back, and to the end of the other; (dx, dy) is the direction, of length 1."""
+    if not dx and not dy:
         return ""
-    dx, dy = dx / length * size, dy / length * size
-    x, y = tip
-    return f"M{x - dx - dy * 0.6:.1f} {y - dy + dx * 0.6:.1f}L{x:.1f} {y:.1f}L{x - dx + dy * 0.6:.1f} {y - dy - dx * 0.6:.1f}"
+    (x, y), (u, v) = (-dx - dy * 0.6, dx * 0.6 - dy), (dy * 0.6 - dx, -dx * 0.6 - dy)
+    return f"m{x * size:.1f} {y * size:.1f}l{-x * size:.1f} {-y * size:.1f}l{u * size:.1f} {v * size:.1f}"
 
 
 # ------------------------------------------------------------------------------------------------------------- nodes
@@ -255,7 +279,7 @@ def _lines(node: Node) -> tuple[str, ...]:
     return (param_text(node),) if node.kind == "param" else (node.name, node.size)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _inside(family: str, lines: tuple[str, ...], width: float, height: float) -> str:
     around = f'{rectangle(-width / 2, -height / 2, width, height)} rx="{_ROUNDING.get(family, 0)}"'
     shape = f'<rect class="back" {around}/><rect class="tint" {around}/>'
