@@ -104,7 +104,7 @@ def ask(held_out: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
 def baselines(train_part: np.ndarray, windows: np.ndarray, V: int) -> dict[str, np.ndarray]:
     """(N, V) each: how likely every symbol is by counting, with no context, with that before the gap, and with both sides.
 
-    With both sides p(c | left, right) is proportional to p(c | left) p(c | right) / p(c), as if the sides had nothing to do with each other.
+    With both sides p(c | left, right) is proportional to p(c | left) p(c | right) / p(c): the sides independent, given c.
     """
     forward, backward = NGram(ORDER, V).fit(train_part), NGram(ORDER, V).fit(train_part[::-1])
     left, right = windows[:, SIDE - ORDER + 1 : SIDE], windows[:, SIDE + ORDER - 1 : SIDE : -1]
@@ -142,18 +142,23 @@ def show_gaps(windows: np.ndarray, answers: np.ndarray, letters: nn.Vocabulary, 
     print("\ngaps of the held-out text" + " " * 20 + "there    " + "  ".join(guesses))
     for index in np.linspace(0, len(windows) - 1, min(8, len(windows))).astype(int):
         around = letters.decode(windows[index])
-        text = "".join(around[SIDE - 20 : SIDE] + ["_"] + around[SIDE + 1 : SIDE + 21]).replace("\n", "↵")
+        text = "".join([*around[SIDE - 20 : SIDE], "_", *around[SIDE + 1 : SIDE + 21]]).replace("\n", "↵")
         filled = "  ".join(f"{letters.decode([p[index].argmax()])[0]!r:>{len(name)}}" for name, p in guesses.items())
         print(f"{text}    {letters.decode([answers[index]])[0]!r:<7}  {filled}")
 
 
 def report(
-    guesses: dict[str, np.ndarray], answers: np.ndarray, parameters: dict[str, int], losses: dict[str, list[float]], options: argparse.Namespace
+    guesses: dict[str, np.ndarray],
+    answers: np.ndarray,
+    parameters: dict[str, int],
+    losses: dict[str, list[float]],
+    options: argparse.Namespace,
 ) -> None:
     """Print the table and the last line, and draw the picture."""
     right = {name: float((p.argmax(1) == answers).mean()) for name, p in guesses.items()}
     bits = {name: float(-np.log2(np.maximum(p[np.arange(len(p)), answers], 1e-300)).mean()) for name, p in guesses.items()}
-    rows = [[name, f"{parameters[name]:,}" if name in parameters else "counts", f"{right[name]:.1%}", f"{bits[name]:.3f}"] for name in guesses]
+    stored = {name: f"{parameters[name]:,}" if name in parameters else "counts" for name in guesses}
+    rows = [[name, stored[name], f"{right[name]:.1%}", f"{bits[name]:.3f}"] for name in guesses]
     print("\n" + _picture(right, bits, losses, options))
     print(f"\n{running.table([f'{len(answers):,} gaps', 'parameters', 'filled right', 'bits per gap'], rows)}")
     order = ["both directions", "one direction", f"{ORDER}-gram, both sides", f"{ORDER}-gram"]

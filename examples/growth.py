@@ -32,7 +32,7 @@ class Growth(NamedTuple):
 
 def growth_table(growth: Growth) -> str:
     """A row for each length."""
-    head = ["n", "V^n", "counts stored", "perplexity", f"{growth.cell} parameters", f"perplexity after n - 1"]
+    head = ["n", "V^n", "counts stored", "perplexity", f"{growth.cell} parameters", "perplexity after n - 1"]
     rows = []
     for n, (counts, bits) in enumerate(zip(growth.counts, growth.ngram), 1):
         perplexity = f"{2 ** growth.recurrent[n - 2]:.3f}" if n > 1 else "-"

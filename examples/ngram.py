@@ -60,9 +60,7 @@ class NGram:
 
     def probabilities(self, contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """(N,): how likely each of `ids` (N,) is after its row of `contexts` (N, order-1)."""
-        for p in self._by_order(contexts, ids):
-            pass
-        return p
+        return list(self._by_order(contexts, ids))[-1]
 
     def _by_order(self, contexts: np.ndarray, ids: np.ndarray) -> Iterator[np.ndarray]:
         """(N,) for order 1, 2, …: the longer context leans on the shorter one."""

@@ -46,6 +46,8 @@ def growth_plot(path: Path, growth: Growth) -> str:
     right.plot(n[1:], np.exp2(growth.recurrent), color="#0072B2", marker="s", label=f"{growth.cell} shown n - 1 characters")
     right.axhline(2**growth.whole, color="#009E73", linestyle="-.", label=f"{growth.cell} shown all before: {2**growth.whole:.2f}")
     right.set(yscale="log", xlabel="n: characters looked at, and the next", title="Perplexity on the held-out text")
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter("{x:g}")
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
         axes.legend()
