@@ -124,7 +124,7 @@ def learn(models: dict[str, GapModel], train_part: np.ndarray, options: argparse
 
 def main(arguments: list[str] | None = None) -> None:
     """Train and judge both models, or load them; the last line printed is the one that matters."""
-    options, text, letters, facts = gaps.prepare(running.parser(__doc__, epochs=2, out="out/fill_gap"), arguments, list(CELLS))
+    options, text, letters, facts = gaps.prepare(running.parser(__doc__, epochs=3, out="out/fill_gap"), arguments, list(CELLS))
     models = build(options, len(letters))
     gaps.load(models, facts, options)
     train_part, held_out = (numbered(letters, part) for part in split(text))

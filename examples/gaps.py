@@ -18,9 +18,9 @@ import minigrad_nn as nn
 __all__ = ["SENTENCES", "ask", "baselines", "load", "prepare", "report", "show_filled", "show_gaps", "sizes"]
 
 SIZES = {"cell": "gru", "embedding": 48, "hidden": 160}
-DEFAULTS = {**SIZES, "window": 66, "batch": 32, "lr": 5e-3, "asked": 4000}
+DEFAULTS = {**SIZES, "window": 66, "batch": 32, "lr": 1e-2, "asked": 4000}
 QUICK = {"cell": "gru", "embedding": 24, "hidden": 40, "window": 42, "batch": 16, "lr": 2e-2, "asked": 1000}
-QUICK_CHARACTERS = 200_000
+QUICK_CHARACTERS = 100_000
 SIDE = 32  # characters on either side of a gap, for every model
 ORDER = 5  # of the n-gram models
 SENTENCES = ["the v_lue of the expression", "is rai_ed if the name", "return a_ object", "the na_e of the class"]
