@@ -124,24 +124,22 @@ def test_the_table_of_growth_counts_what_is_there(trained):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_run_killed_and_resumed_ends_as_one_that_never_was(cell, text, tmp_path):
+@pytest.mark.parametrize(("cell", "kills"), [("lstm", 5), ("gru", 2)])
+def test_a_run_killed_and_resumed_ends_as_one_that_never_was(cell, kills, text, tmp_path):
     given = ["--text", text, *TINY, "--cell", cell, "--epochs", 5, "--out", tmp_path / "out"]
-    run(*given, "--save", tmp_path / "whole", "--resume", tmp_path / "whole.run")
-    run(*given, "--save", tmp_path / "without")
+    run(*given, "--save", tmp_path / "whole")  # without --resume
     command, dice = [*PROGRAM, *map(str, [*given, "--save", tmp_path / "killed", "--resume", tmp_path / "killed.run"])], random.Random(4)
     found = []
-    for _ in range(5):
+    for _ in range(kills):
         with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
             while "training" not in process.stderr.read(8) and process.poll() is None:
                 pass
-            time.sleep(dice.uniform(0, 0.4))
+            time.sleep(dice.uniform(0, 0.6))
             process.kill()
         found.append((tmp_path / "killed.run").exists())
     run(*command[len(PROGRAM) :])
     assert any(found)
-    whole = (tmp_path / "whole").read_bytes()
-    assert whole == (tmp_path / "killed").read_bytes() == (tmp_path / "without").read_bytes()
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "killed").read_bytes()
 
 
 def test_a_finished_run_is_only_measured_again(text, tmp_path):
@@ -319,4 +317,4 @@ def test_what_cannot_be_done_is_refused_in_one_line(tmp_path):
 
 def test_sizes_that_contradict_the_file_are_refused(trained, tmp_path):
     model = trained[0] / "model.safetensors"
-    assert "has 32" in run("--load", model, "--hidden", 64, "--sample", 5, "--out", tmp_path, status=2)
+    assert "has 64" in run("--load", model, "--hidden", 65, "--sample", 5, "--out", tmp_path, status=2)
