@@ -77,7 +77,7 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
     run = Run(options.resume, options.facts, model=model, optimizer=optimizer, scheduler=schedule)
     bits, state = run.begin(options.device)  # where --resume says, or at the beginning
     with stopper, running.progress(steps * T * B, "char") as bar:
-        bar.update(len(bits) * T * B)
+        bar.n = bar.initial = len(bits) * T * B
         for step in range(len(bits), steps):
             start = step % windows * T
             x, y = inputs[start : start + T], targets[start : start + T]  # (T, B)
