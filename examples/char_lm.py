@@ -6,7 +6,7 @@
     python examples/char_lm.py --load out/char_lm/model.safetensors --sample 500
     python examples/char_lm.py --explain             # the tape of one tiny step, with its numbers
 
-Read the first hundred lines: the model, the training loop, the held-out measure, the sampler. Beside it: text_data.py (text,
+Read as far as the ruled line: the model, the training loop, the held-out measure, the sampler. Beside it: text_data.py (text,
 vocabulary, streams), ngram.py (what there is to beat), growth.py, resuming.py, stopping.py, downloads.py, saved_model.py, plots.py,
 options.py and running.py. compare_cells.py trains all three cells.
 
@@ -31,7 +31,7 @@ from growth import LONGEST, Growth, growth_table
 from ngram import NGram
 from plots import growth_plot, loss_curve
 from resuming import Run, require_same_run
-from saved_model import load_model, save_model
+from saved_model import load_model, put_weights, save_model
 from stopping import Stopper
 from text_data import numbered, parallel_streams, python_help, read_text, split, vocabulary
 
@@ -194,10 +194,11 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     running.require_folders(lines, options)
     try:
         weights, facts = load_model(options.load, options.device, "characters", "cell", "sizes") if options.load else (None, {})
+        loaded = command_line.sizes_of(facts, options.load, "cell")
         text = "" if options.sample else the_text(options)
     except ValueError as error:
         lines.error(str(error))
-    command_line.complete(lines, options, {"cell": facts["cell"], **facts["sizes"]} if facts else None)
+    command_line.complete(lines, options, loaded)
     if not options.sample:
         command_line.require_length(lines, options, *split(text))
         command_line.complete_epochs(options, len(split(text)[0]))
@@ -208,12 +209,12 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     model = CharLM(len(letters), options.cell, **sizes(options)).to(options.device)
     try:
         if weights is not None:
-            model.load_state_dict(weights)
+            put_weights(model, weights, options.load)
         options.facts = facts_of(options, text)
         if options.resume and Path(options.resume).exists():
             require_same_run(options.resume, model, options.facts)
-    except (ValueError, RuntimeError) as error:
-        lines.error(str(error).splitlines()[0])
+    except ValueError as error:
+        lines.error(str(error))
     return options, text, letters, model
 
 

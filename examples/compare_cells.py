@@ -19,7 +19,7 @@ import running
 from char_lm import CharLM, bits_per_character, train
 from ngram import NGram
 from plots import smooth
-from saved_model import load_model, save_model
+from saved_model import load_model, put_weights, save_model
 from stopping import Stopper
 from text_data import numbered, python_help, read_text, split, vocabulary
 
@@ -89,12 +89,13 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     options = running.begin(lines, arguments)
     try:
         weights, facts = load_model(options.load, options.device, "characters", "sizes") if options.load else (None, {})
+        loaded = command_line.sizes_of(facts, options.load)
         text = python_help() if options.text is None else read_text(options.text)
     except ValueError as error:
         lines.error(str(error))
     text = text[:QUICK_CHARACTERS] if options.quick else text
-    for name, number in {**(QUICK if options.quick else defaults), **facts.get("sizes", {})}.items():
-        if getattr(options, name) not in (None, number) and name in facts.get("sizes", {}):
+    for name, number in {**(QUICK if options.quick else defaults), **loaded}.items():
+        if getattr(options, name) not in (None, number) and name in loaded:
             lines.error(f"--{name} {getattr(options, name)}, but the models in {options.load} have {number}; leave --{name} out")
         setattr(options, name, getattr(options, name) or number)
     command_line.require_length(lines, options, *split(text))
@@ -104,9 +105,9 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     models = {cell: CharLM(len(letters), cell, **sizes).to(options.device) for cell in command_line.CELLS}
     try:
         if weights is not None:
-            nn.ModuleDict(models).load_state_dict(weights)
-    except RuntimeError as error:
-        lines.error(f"--load {options.load}: {str(error).splitlines()[0]}")
+            put_weights(nn.ModuleDict(models), weights, options.load)
+    except ValueError as error:
+        lines.error(str(error))
     return options, text, letters, models
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import running
 from ngram import NGram
-from saved_model import load_model
+from saved_model import load_model, put_weights
 from text_data import python_help, read_text, split, vocabulary
 
 import minigrad_nn as nn
@@ -40,11 +40,14 @@ def prepare(
         add(f"--{name}", type=running.size, metavar="N", help=f"{meaning} (default: {DEFAULTS[name]})")
     add("--lr", type=running.positive, metavar="X", help=f"Adam's learning rate at the start; it falls to 0 (default: {DEFAULTS['lr']:g})")
     options = running.begin(lines, arguments)
+    options.refuse = lines.error
     facts: dict[str, Any] = {}
     try:
         if options.load:
             facts["weights"], more = load_model(options.load, options.device, "characters", "sizes")
             facts |= more
+            if not isinstance(facts["sizes"], dict) or facts["sizes"].keys() != SIZES.keys():
+                raise ValueError(f"{options.load} is a model of another program")
         text = python_help() if options.text is None else read_text(options.text)
     except ValueError as error:
         lines.error(str(error))
@@ -89,9 +92,9 @@ def load(models: dict[str, nn.Module], facts: dict[str, Any], options: argparse.
     """Put the loaded weights, if there are any, into both models; exits with one line if they do not fit."""
     if facts:
         try:
-            nn.ModuleDict(models).load_state_dict(facts["weights"])
-        except (RuntimeError, ValueError) as error:
-            raise SystemExit(f"--load {options.load}: {str(error).splitlines()[0]}") from None
+            put_weights(nn.ModuleDict(models), facts["weights"], options.load)
+        except ValueError as error:
+            options.refuse(str(error))
 
 
 def ask(held_out: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 import downloads
 from running import positive, size, whole
 
-__all__ = ["CELLS", "SIZES", "complete", "complete_epochs", "parser", "require_fitting", "require_known_prefix", "require_length"]
+__all__ = [
+    "CELLS", "SIZES", "complete", "complete_epochs", "parser", "require_fitting", "require_known_prefix", "require_length",
+    "sizes_of",
+]  # fmt: skip
 
 CELLS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}  # as asked for: as printed
 SIZES = {"embedding": 64, "hidden": 256, "layers": 1}
@@ -60,6 +64,14 @@ def require_fitting(lines: argparse.ArgumentParser, options: argparse.Namespace)
             lines.error(f"--sample only writes samples of the model of --load; leave --{name} out")
     if options.resume and (Path(options.resume).is_dir() or not Path(options.resume).parent.is_dir()):
         lines.error(f"--resume {options.resume}: name a file in a folder that is there")
+
+
+def sizes_of(facts: dict[str, Any], path: str, *names: str) -> dict[str, Any]:
+    """What a loaded file says of its model's sizes, and of more `names`; ValueError if it is a model of another program."""
+    found = facts.get("sizes", {})
+    if facts and not (isinstance(found, dict) and found.keys() == SIZES.keys() and all(isinstance(each, int) for each in found.values())):
+        raise ValueError(f"{path} is a model of another program")
+    return {**{name: facts[name] for name in names if facts}, **found}
 
 
 def complete(lines: argparse.ArgumentParser, options: argparse.Namespace, loaded: dict[str, object] | None) -> None:
