@@ -45,7 +45,7 @@ CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 class CharLM(nn.Module):
     """Scores for the next character after each character read so far."""
 
-    def __init__(self, symbols: int, cell: str, embedding: int, hidden: int, layers: int) -> None:
+    def __init__(self, symbols: int, embedding: int, hidden: int, layers: int, cell: str = "lstm") -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding)
         self.recurrent = CELLS[cell](embedding, hidden, layers)
@@ -156,7 +156,7 @@ def explain(options: argparse.Namespace) -> str:
     """The tape of one training step as text: two characters read, two predicted, three hidden units."""
     mg.manual_seed(options.seed)
     letters = vocabulary("tape")
-    model = CharLM(len(letters), options.cell or "lstm", embedding=2, hidden=3, layers=1)
+    model = CharLM(len(letters), embedding=2, hidden=3, layers=1, cell=options.cell or "lstm")
     with mg.trace(values=True), nn.path("stepwise"):  # every step on the tape
         loss = tiny_step(model, numbered(letters, "tap")[:, None], "cpu")
         loss.backward()
@@ -206,7 +206,7 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     command_line.require_known_prefix(lines, options.prefix, letters)
     options.prefix = options.prefix or beginning(letters)
     mg.manual_seed(options.seed)
-    model = CharLM(len(letters), options.cell, **sizes(options)).to(options.device)
+    model = CharLM(len(letters), **sizes(options), cell=options.cell).to(options.device)
     try:
         if weights is not None:
             put_weights(model, weights, options.load)

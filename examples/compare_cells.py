@@ -102,7 +102,7 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vo
     options.resume, options.facts, options.n = None, {}, command_line.QUICK_BASELINE if options.quick else command_line.BASELINE
     letters = vocabulary(facts.get("characters") or split(text)[0])
     sizes = {name: getattr(options, name) for name in command_line.SIZES}
-    models = {cell: CharLM(len(letters), cell, **sizes).to(options.device) for cell in command_line.CELLS}
+    models = {cell: CharLM(len(letters), **sizes, cell=cell).to(options.device) for cell in command_line.CELLS}
     try:
         if weights is not None:
             put_weights(nn.ModuleDict(models), weights, options.load)

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     add("--prefix", metavar="TEXT", help="what the samples begin with")
     add("--out", metavar="FOLDER", default="out/char_lm", help="where everything goes (default: out/char_lm)")
     add("--quick", action="store_true", help="a small model, half a pass over the text: to see that everything works")
+    lines.set_defaults(facts={})  # what a run to resume must have in common with this one
     add("--explain", action="store_true", help="only print the tape of one tiny training step, with its numbers")
     return lines
 
