@@ -227,9 +227,12 @@ def the_text(options: argparse.Namespace) -> str:
 
 
 def beginning(letters: nn.Vocabulary) -> str:
-    """What samples begin with where nobody said: a word that the text can spell, or its first letter."""
+    """What samples begin with where nobody said: an English word if most characters are of that script, or the first letter of another."""
     known = list(letters)[1:]
-    return "The " if not set("The ") - set(known) else next(filter(str.isalpha, known), known[0])
+    foreign = [each for each in known if each.isalpha() and not each.isascii()]
+    if 2 * len(foreign) < len(known) and not set("The ") - set(known):
+        return "The "
+    return next(iter(foreign), next(filter(str.isalpha, known), known[0]))
 
 
 def sizes(options: argparse.Namespace) -> dict[str, int]:
