@@ -11,6 +11,8 @@ more that was never seen. Below the empty context stands 1/V. A context that was
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 __all__ = ["NGram"]
@@ -52,8 +54,16 @@ class NGram:
             self.orders.append(_Order(keys, number, ids, self.V))
         return self
 
+    def stored(self, n: int) -> tuple[int, int]:
+        """(contexts, counts) that a model of order n keeps: of the V^n there could be, those that the text has."""
+        return sum(len(order.keys) for order in self.orders[:n]), sum(len(order.pairs) for order in self.orders[:n])
+
     def probabilities(self, contexts: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """(N,): how likely each of `ids` (N,) is after its row of `contexts` (N, order-1)."""
+        return list(self._by_order(contexts, ids))[-1]
+
+    def _by_order(self, contexts: np.ndarray, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """(N,) for order 1, 2, …: the longer context leans on the shorter one."""
         p = np.full(len(ids), 1 / self.V)
         number, seen = np.zeros(len(ids), dtype=np.int64), np.ones(len(ids), dtype=bool)
         for length, order in enumerate(self.orders):
@@ -64,7 +74,7 @@ class NGram:
             count = np.where(found, order.pair_counts[pair], 0)
             mixed = (count + order.kinds[number] * p) / (order.counts[number] + order.kinds[number])
             p = np.where(seen, mixed, p)
-        return p
+            yield p
 
     def distribution(self, context: np.ndarray) -> np.ndarray:
         """(V,): how likely each symbol is after `context`; all of them together make 1."""
@@ -73,9 +83,13 @@ class NGram:
 
     def bits_per_character(self, ids: np.ndarray, before: np.ndarray | None = None) -> float:
         """Mean of -log2 p over `ids`, read in order; `before` is the text that comes before them and is not scored."""
+        return self.bits_by_order(ids, before)[-1]
+
+    def bits_by_order(self, ids: np.ndarray, before: np.ndarray | None = None) -> list[float]:
+        """The same for order 1, 2, … up to the model's own: what it would be with shorter contexts."""
         before = ids[:0] if before is None else before
         contexts = self._contexts(np.concatenate([before, ids]))[len(before) :]
-        return float(-np.log2(self.probabilities(contexts, ids)).mean()) + 0.0  # -0 would read oddly
+        return [float(-np.log2(p).mean()) + 0.0 for p in self._by_order(contexts, ids)]  # -0 would read oddly
 
     def _contexts(self, ids: np.ndarray) -> np.ndarray:
         """(N, order-1): the characters before each one, the nearest last; V, which is no symbol, stands before the text."""

@@ -8,7 +8,7 @@ from typing import Any
 import minigrad as mg
 import minigrad_nn as nn
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "put_weights", "save_model"]
 
 
 def save_model(path: str, model: nn.Module, **facts: Any) -> None:
@@ -26,3 +26,11 @@ def load_model(path: str, device: str, *names: str) -> tuple[dict[str, Any], dic
         return saved["weights"], {name: saved[name] for name in names}
     except Exception as error:  # whatever is wrong with a file somebody names, the answer is one line
         raise ValueError(f"{path} is no model saved by this program ({type(error).__name__}: {error})") from None
+
+
+def put_weights(model: nn.Module, weights: dict[str, Any], path: str) -> None:
+    """Put loaded weights into the model; ValueError that says in one line that they are another's."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        raise ValueError(f"{path} holds the weights of another model than this program's") from None

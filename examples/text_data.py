@@ -8,9 +8,11 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
-__all__ = ["Vocabulary", "parallel_streams", "python_help", "read_text", "split"]
+from minigrad_nn import Vocabulary
 
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # how the extra symbol is printed
+__all__ = ["numbered", "parallel_streams", "python_help", "read_text", "split", "vocabulary"]
+
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for every character that the training part lacks
 
 
 def python_help() -> str:
@@ -21,11 +23,14 @@ def python_help() -> str:
 def read_text(path: str) -> str:
     """The file's text, which must be UTF-8; ValueError that says in one line why it cannot be had."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: byte {error.start} does not fit; convert it first, e.g. with iconv") from None
+    if "\0" in text:
+        raise ValueError(f"{path} is no text: character {text.index(chr(0))} is a NUL, as in programs, pictures and archives")
+    return text
 
 
 def split(text: str) -> tuple[str, str]:
@@ -34,36 +39,19 @@ def split(text: str) -> tuple[str, str]:
     return text[:border], text[border:]
 
 
-class Vocabulary:
-    """The characters of the training part, numbered in sorted order, and one extra symbol for any other character.
+def vocabulary(characters: Iterable[str]) -> Vocabulary:
+    """The characters of a text, each once, numbered from 1 in the order of their code points; 0 is any other character.
 
-    >>> letters = Vocabulary("banana")
-    >>> letters.encode("nab!").tolist(), len(letters)
-    ([2, 0, 1, 3], 4)
-    >>> letters.decode([1, 0, 2])
-    'ban'
+    >>> letters = vocabulary("banana")
+    >>> letters.encode("nab!"), len(letters)
+    ([3, 1, 2, 0], 4)
     """
+    return Vocabulary(set(characters), specials=(UNKNOWN,), unknown=UNKNOWN)
 
-    def __init__(self, characters: Iterable[str]) -> None:
-        self.characters = "".join(sorted(set(characters)))
-        self.number = {character: number for number, character in enumerate(self.characters)}
 
-    def __len__(self) -> int:
-        return len(self.characters) + 1
-
-    def encode(self, text: str) -> np.ndarray:
-        """The number of each character; those that the training part lacks share the last number."""
-        unknown = len(self.characters)
-        return np.array([self.number.get(character, unknown) for character in text], dtype=np.int64)
-
-    def decode(self, numbers: Iterable[int]) -> str:
-        """The characters with these numbers."""
-        symbols = self.characters + UNKNOWN
-        return "".join(symbols[number] for number in numbers)
-
-    def missing(self, text: str) -> str:
-        """The characters of `text` that have no number of their own."""
-        return "".join(sorted(set(text) - set(self.characters)))
+def numbered(letters: Vocabulary, text: str) -> np.ndarray:
+    """The number of each character."""
+    return np.array(letters.encode(text), dtype=np.int64)
 
 
 def parallel_streams(numbers: np.ndarray, B: int) -> tuple[np.ndarray, np.ndarray]:

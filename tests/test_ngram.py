@@ -54,8 +54,8 @@ def test_agrees_with_the_formula(ngram, order):
 
 def test_beats_a_unigram_on_text_it_has_not_seen(ngram, text_data):
     train, held_out = text_data.split(text_data.python_help()[:60_000])
-    letters = text_data.Vocabulary(train)
-    train, held_out = letters.encode(train), letters.encode(held_out)
+    letters = text_data.vocabulary(train)
+    train, held_out = text_data.numbered(letters, train), text_data.numbered(letters, held_out)
     five, one = (ngram.NGram(n, len(letters)).fit(train).bits_per_character(held_out, before=train[-4:]) for n in (5, 1))
     assert five < 0.7 * one
 
@@ -83,7 +83,21 @@ def test_streams_lose_nothing_but_the_end(text_data):
 
 
 def test_the_vocabulary_has_one_symbol_for_all_it_does_not_know(text_data):
-    letters = text_data.Vocabulary("abc")
-    assert letters.encode("cxay").tolist() == [2, 3, 0, 3]
-    assert letters.missing("cxay") == "xy"
-    assert letters.decode([0, 3]) == "a\N{REPLACEMENT CHARACTER}"
+    letters = text_data.vocabulary("cab")
+    assert text_data.numbered(letters, "cxay").tolist() == [3, 0, 1, 0]
+    assert letters.decode([1, 0]) == ["a", "\N{REPLACEMENT CHARACTER}"]
+    assert text_data.vocabulary(list(letters)[1:]) == letters  # a saved model keeps the characters only
+
+
+def test_shorter_orders_are_models_of_their_own(ngram):
+    ids = np.random.default_rng(4).integers(0, 4, 300)
+    longest = ngram.NGram(5, V=4).fit(ids[:200])
+    by_order = longest.bits_by_order(ids[200:], before=ids[:200])
+    for n in range(1, 6):
+        model = ngram.NGram(n, V=4).fit(ids[:200])
+        assert model.bits_per_character(ids[200:], before=ids[:200]) == pytest.approx(by_order[n - 1])
+        assert longest.stored(n) == model.stored(n)
+    text = [4, 4, *(int(each) for each in ids[:200])]  # what stands before the text is a symbol of its own
+    seen = [{tuple(text[i - n + 1 : i + 1]) for i in range(2, len(text))} for n in (1, 2, 3)]
+    contexts = [{each[:-1] for each in grams} for grams in seen]
+    assert longest.stored(3) == (sum(map(len, contexts)), sum(map(len, seen)))

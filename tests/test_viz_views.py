@@ -483,6 +483,22 @@ def test_gates_over_a_text():
     ElementTree.fromstring(found.to_svg())
 
 
+def test_a_graph_over_a_text(tmp_path):
+    loss, _ = lstm(3)
+    graph = viz.graph(loss, labels="对 <x>")
+    headings = ["t = 0: 对", "t = 1:  ", "t = 2: <"]
+    texts = ["".join(element.itertext()) for element in ElementTree.fromstring(graph.to_svg()).iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text.startswith("t = ")] == headings
+    assert headings[0] in graph.to_dot().source
+    graph.save(tmp_path / "graph.json")
+    assert viz.load(tmp_path / "graph.json").to_svg() == graph.to_svg()
+    few = viz.graph(lstm(9)[0], max_steps=3, labels="012345678")
+    assert [column.heading for column in few.scene.columns] == ["t = 0: 0", "t = 1: 1", "t = 2 … 7", "t = 8: 8"]
+    assert [column.heading for column in viz.graph(loss, view="rolled", labels="abc").scene.columns] == ["t = 0 … 2  (×3)"]
+    with pytest.raises(ValueError, match="2 labels for 3 time steps"):
+        viz.graph(loss, labels="ab")
+
+
 # ------------------------------------------------------------------------------------------------------- command line
 
 

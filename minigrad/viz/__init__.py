@@ -12,6 +12,7 @@ file per format: svg, html, schema (JSON), dot, text.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def graph(
     *,
     around: int | None = None,
     nest: str = "step",
+    labels: Sequence[str] | None = None,
 ) -> Graph:
     """The graph of all that `loss` was computed from.
 
@@ -51,8 +53,10 @@ def graph(
                tape stay as they are, hooks are not run
     passes     "forward", "backward" or "both": which way arrows point; with heat "both" unless told otherwise
     nest       "step" or "module": which of the two encloses the other, where a step consists of several
+    labels     what to write over each time step: a text, one character per step, or a list
 
-    Raises  ValueError where `loss` was computed from nothing that wants a gradient, or with heat is no single number.
+    Raises  ValueError where `loss` was computed from nothing that wants a gradient, or with heat is no single number,
+            or has more time steps than labels.
 
     >>> import minigrad
     >>> w = minigrad.ones(2, 3, requires_grad=True)
@@ -87,7 +91,11 @@ def graph(
     passes = passes or ("both" if measured is not None else "forward")
     with no_collection():
         snapshot = take(loss, params, measured)
-    return Graph(snapshot, Options(view, max_steps, around, passes, nest, heat is not None))
+    written = tuple(str(each) for each in labels or ())
+    steps = len({node.step for node in snapshot.nodes} - {None})
+    if labels is not None and len(written) < steps:
+        raise ValueError(f"{len(written)} labels for {steps} time steps")
+    return Graph(snapshot, Options(view, max_steps, around, passes, nest, heat is not None, written))
 
 
 def contributions(loss: Any, W: Any) -> Any:

@@ -141,6 +141,7 @@ class Column(NamedTuple):
     """What stands under one heading of a section: a time step, steps left out (elision), or all in one (rolled).
 
     rows   how many rows of a packed batch are live, of how many at most; None where nobody said
+    label  what was read at this time step, such as a character; None where nobody said
     """
 
     section: int
@@ -150,11 +151,13 @@ class Column(NamedTuple):
     count: int  # type: ignore[assignment]
     rows: int | None = None
     of_rows: int | None = None
+    label: str | None = None
 
     @property
     def heading(self) -> str:
-        """t = 3, or t = 3 … 96."""
+        """t = 3, or t = 3: its label, or t = 3 … 96."""
         times = f"t = {self.first}" if self.first == self.last else f"t = {self.first} … {self.last}"
+        times += f": {self.label}" if self.label is not None else ""
         return times if self.kind != "rolled" else f"{times}  (×{self.count})"
 
 

@@ -39,6 +39,7 @@ class Options(NamedTuple):
     passes: str = "forward"
     nest: str = "step"
     heat: bool = False
+    labels: tuple[str, ...] = ()
 
 
 def scene_of(snapshot: Snapshot, options: Options) -> Scene:
@@ -51,7 +52,7 @@ def scene_of(snapshot: Snapshot, options: Options) -> Scene:
     else:
         limit = options.max_steps if options.view == "unrolled" else None
         for section in sorted({band.section for band in lanes.bands}):
-            plan.lay_columns(section, limit, options.around, options.view == "rolled")
+            plan.lay_columns(section, limit, options)
         if options.view == "rolled":
             plan.as_one_step()
         else:
@@ -105,7 +106,7 @@ class _Plan:
                 if source is not None:
                     self.users[source].append(node.id)
 
-    def lay_columns(self, section: int, most: int | None, around: int | None, rolled: bool) -> None:
+    def lay_columns(self, section: int, most: int | None, options: Options) -> None:
         """Columns of a section, and for every stepped node in it the column."""
         inside = [node for node in self.nodes if (b := self.band[node.id]) is not None and self.bands[b].section == section]
         rows: dict[int, int | None] = {}
@@ -115,8 +116,10 @@ class _Plan:
                 rows[step] = node.rows
         steps = sorted(rows)
         all_rows = max((each for each in rows.values() if each is not None), default=None)
-        shown, runs = ([], [steps]) if rolled else shown_steps(steps, most, around)
-        made = [Column(section, "step", step, step, 1, rows[step], all_rows) for step in shown]
+        label = dict(zip(steps, options.labels, strict=False))
+        rolled = options.view == "rolled"
+        shown, runs = ([], [steps]) if rolled else shown_steps(steps, most, options.around)
+        made = [Column(section, "step", step, step, 1, rows[step], all_rows, label.get(step)) for step in shown]
         made += [Column(section, "rolled" if rolled else "elision", run[0], run[-1], len(run), None, all_rows) for run in runs]
         made.sort(key=lambda each: each.first)
         current = iter(range(len(self.columns), len(self.columns) + len(made)))
