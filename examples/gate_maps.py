@@ -115,7 +115,7 @@ def draw_time_constants(path: Path, taus: dict[str, np.ndarray]) -> str:
         return "no picture of the time constants"
     figure, axes = plots.subplots(figsize=(8, 4.5), layout="constrained")
     for (kind, each), colour, marker in zip(taus.items(), ("#0072B2", "#009E73"), "oD"):
-        axes.plot(np.sort(each)[::-1], color=colour, marker=marker, markersize=4, label=f"{kind}, from its {'f' if kind == 'LSTM' else 'z'}")
+        axes.plot(np.sort(each)[::-1], color=colour, marker=marker, markersize=4, label=f"{kind}, by its {next(iter(NAMES[kind]))}")
     axes.set(yscale="log", xlabel="units, the longest memory first", ylabel="time constant, characters")
     axes.set_title("How long the units remember")
     axes.grid(alpha=0.3, which="both")

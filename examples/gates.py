@@ -1,6 +1,6 @@
 """What the gates of an LSTM and of a GRU do while they read: which units remember short, and which long.
 
-    python examples/gates.py                         # a minute and a half
+    python examples/gates.py                         # three quarters of a minute
     python examples/gates.py --text novel.txt --passage "It was a dark and stormy night"
     python examples/gates.py --load out/gates/model.safetensors --passage "def f(x): return x"
 
@@ -9,8 +9,10 @@ and a GRU keeps z of its memory h; what was there k steps ago has been multiplie
 
     LSTM   c[t] = f[t] c[t-1] + i[t] g[t]             GRU   h[t] = z[t] h[t-1] + (1 - z[t]) n[t]
 
-so a unit forgets with the time constant τ = -1 / mean(ln f): after τ characters 1/e, about a third, is left. The GRU's z does what the
-LSTM's f does, and its 1 - z stands for the input gate; its r, which the LSTM lacks, says how much of h the candidate n looks at.
+so a unit forgets with a time constant of about τ = -1 / ln(mean f): after τ characters 1/e, about a third, is left. Units with a long
+memory keep something at every character; many with a short one keep a word, and let go of it at the space. The GRU's z does what the
+LSTM's f does, and its 1 - z stands for the input gate; its r, which the LSTM lacks, says how much of h the candidate n looks at
+(what n takes over from h in this way is a second memory, which τ does not count).
 Beside it: text_data.py (text, vocabulary, streams), gate_maps.py (tables and heat maps), running.py, chosen.py, saved_model.py.
 
 Sizes: T steps, B streams, I embedding, H hidden, V symbols.
@@ -42,18 +44,18 @@ class Reader(nn.Module):
     def __init__(self, kind: str, symbols: int, embedding: int, hidden: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding)
-        self.layer = getattr(nn, kind)(embedding, hidden)
+        self.recurrent = getattr(nn, kind)(embedding, hidden)
         self.scores = nn.Linear(hidden, symbols)
 
     def forward(self, x: mg.Tensor, state: mg.Tensor | tuple | None = None) -> tuple[mg.Tensor, mg.Tensor | tuple]:
         """(scores, last state) for symbols x (T, B), read on from `state`."""
-        h, state = self.layer(self.embedding(x), state)  # (T, B, H)
+        h, state = self.recurrent(self.embedding(x), state)  # (T, B, H)
         return self.scores(h), state  # (T, B, V)
 
     @mg.no_grad()
     def look(self, x: mg.Tensor) -> dict[str, np.ndarray]:
         """Every gate, and the states, while symbols x (T,) are read: (T, H) by name."""
-        _, _, seen = self.layer(self.embedding(x[:, None]), return_steps=True)
+        _, _, seen = self.recurrent(self.embedding(x[:, None]), return_steps=True)
         return {name: each.squeeze(1).cpu().numpy() for name, each in seen[0].items()}
 
 
@@ -97,14 +99,14 @@ def bits_per_character(model: Reader, numbers: np.ndarray, device: str, B: int =
 
 
 def time_constants(kept: np.ndarray) -> np.ndarray:
-    """τ of each unit, in characters, where it kept the parts `kept` (T, H) of its memory, step after step."""
-    return -1 / np.log(np.clip(kept.astype(np.float64), 1e-9, 1 - 1e-9)).mean(0)
+    """τ of each unit, in characters, of whose memory the parts `kept` (T, H) were kept step after step."""
+    return -1 / np.log(np.clip(kept.mean(0, dtype=np.float64), 1e-9, 1 - 1e-9))
 
 
 # ------------------------------------------------------------------------ around it: what is asked for, what is shown
 
 SAVED = {"embedding": 32, "hidden": 64}
-DEFAULTS = {**SAVED, "epochs": 3, "batch": 32, "window": 100, "lr": 1e-2}
+DEFAULTS = {**SAVED, "epochs": 8, "batch": 32, "window": 100, "lr": 5e-3}
 QUICK = {"embedding": 16, "hidden": 32, "epochs": 3, "batch": 16, "window": 25, "lr": 2e-2}
 QUICK_CHARACTERS = 20_000
 LOOKED_AT = 10_000  # characters of the held-out part over which gates are averaged
@@ -187,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(draw_gates(out / f"{kind.lower()}.png", kind, model.look(shown), taus[kind], passage))
     print(draw_beside(out / "f_and_z.png", {kind: model.look(shown)[KEEPS[kind]] for kind, model in models.items()}, taus, passage))
     print(draw_time_constants(out / "time_constants.png", taus))
-    print(write_steps(out / "gates.svg", models["LSTM"].layer, models["LSTM"].embedding(shown[:40, None]), passage[:40]))
+    print(write_steps(out / "gates.svg", models["LSTM"].recurrent, models["LSTM"].embedding(shown[:40, None]), passage[:40]))
 
     unigram = unigram_bits(numbers, unseen, len(letters))
     for kind, each in taus.items():

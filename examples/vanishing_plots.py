@@ -23,9 +23,9 @@ def draw_norms(path: Path, norms: dict[float, dict[str, np.ndarray]]) -> str:
     figure, panels = plots.subplots(1, len(norms), figsize=(13, 5), sharey=True, layout="constrained")
     for axes, (gain, found) in zip(panels, norms.items()):
         for name, each in found.items():
-            own = name.split(" (")[0]
+            own = name.split(" (")[0]  # ∂L/∂c is measured by ∂L/∂h after the last step as well
             ratio = np.where(each > 0, each, np.nan) / found[own][0]  # what has underflowed to 0 has no logarithm
-            colour = COLOURS.get(name, COLOURS[name.split(",")[0]])
+            colour = COLOURS.get(own) or COLOURS[own.split(",")[0]]
             axes.plot(ratio, color=colour, linestyle="-" if "open" not in name else "--", linewidth=1 if "(" in name else 2, label=name)
         axes.axhline(1, color="#000000", linewidth=0.6)
         axes.set(yscale="log", xlabel="steps back", title=f"W_hh = {gain:g} × orthogonal")
