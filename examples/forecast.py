@@ -11,8 +11,9 @@ Read the first hundred lines. Both kinds of model answer the same question, what
     a hidden state (latent autoregressive)     x[t+1] = x[t] + g(h[t]),   h[t] = cell(x[t], h[t-1])
 
 Further ahead, each reads its own forecasts as if they had come. One month ahead a window of 16 values is nearly enough; five months
-ahead every hidden state does better than it, and better than 48 values summed with the best weights. Beside it: series.py (the file, its parts, the naive and the linear
-forecast), forecast_plots.py, running.py, chosen.py, saved_model.py; data/README.md says where the series are from.
+ahead every hidden state does better than it, and better than 48 values summed with the best weights. Beside it: series.py (the file,
+its parts, the naive and the linear forecast), forecast_plots.py, running.py, chosen.py, saved_model.py, and data/README.md, which says
+where the series are from.
 
 Sizes: T steps of a stretch, B stretches, H hidden, τ the window.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def draw_gates(path: Path, kind: str, seen: dict[str, np.ndarray], taus: np.ndar
     for axes, (name, title) in zip(panels, names.items()):
         heat(plots, axes, seen[name][:, units].T, text, title, taus[units], signed=name in "ch")
     figure.suptitle(f"{kind}: a row for a unit, the longest memory on top; a column for a character that is read")
+    lacking = fonts_for("".join(visible(each) for each in text))[1]
+    if lacking:
+        print(f"no font here has {lacking}: they are drawn as ?")
     figure.savefig(path, dpi=110)
     plots.close(figure)
     return f"gates              {path}"
@@ -92,7 +96,9 @@ def heat(plots: Any, axes: Any, values: np.ndarray, text: str, title: str, taus:
     most = max(1.0, float(np.quantile(np.abs(values), 0.99))) if signed else 1.0
     options: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -most, "vmax": most} if signed else {"cmap": "cividis", "vmin": 0, "vmax": 1}
     image = axes.imshow(values, aspect="auto", interpolation="nearest", **options)
-    axes.set_xticks(range(len(text)), [visible(each) for each in text], family=["DejaVu Sans Mono", *cjk_fonts()], fontsize=9)
+    symbols = [visible(each) for each in text]
+    names, lacking = fonts_for("".join(symbols))
+    axes.set_xticks(range(len(text)), ["?" if each in lacking else each for each in symbols], family=names or None, fontsize=9)
     marks = np.unique(np.linspace(0, len(taus) - 1, min(6, len(taus))).round().astype(int))
     axes.set_yticks(marks, [f"τ = {taus[mark]:.1f}" for mark in marks])
     axes.tick_params(length=0)
@@ -100,12 +106,19 @@ def heat(plots: Any, axes: Any, values: np.ndarray, text: str, title: str, taus:
     plots.colorbar(image, ax=axes, pad=0.01)
 
 
-def cjk_fonts() -> list[str]:
-    """Those of the fonts here that have Chinese, Japanese and Korean characters."""
-    from matplotlib import font_manager
+@functools.cache
+def fonts_for(text: str) -> tuple[list[str], str]:
+    """(names of fonts that have the characters of the text between them, the characters that none here has)"""
+    from matplotlib import font_manager, ft2font
 
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    return sorted(name for name in known if "CJK" in name or name in ("WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC"))[:3]
+    names, lacking = [], {ord(character) for character in text}
+    known = {font.name: font.fname for font in font_manager.fontManager.ttflist}
+    for name in ("DejaVu Sans Mono", *sorted(known)):
+        has = lacking & set(ft2font.FT2Font(known[name]).get_charmap()) if lacking and name in known else set()
+        if has:
+            names.append(name)
+            lacking -= has
+    return names, "".join(map(chr, sorted(lacking)))
 
 
 def draw_time_constants(path: Path, taus: dict[str, np.ndarray]) -> str:
