@@ -11,7 +11,7 @@ Read the first hundred lines. On its way back the gradient is multiplied by W_hh
 so it vanishes or explodes with the distance. An LSTM also has ∂L/∂c[t-1] = f[t] ∂L/∂c[t] + …, and its forget gate f may stay at 1.
 A sigmoid's gradient is gone within ten steps; tanh's vanishes, lasts for a while or explodes as W_hh is below, at or above 1; with
 weights as they are drawn LSTM and GRU lose it too, as f and z are about 1/2: it is an open gate that carries it, whatever W_hh is.
-So the RNN learns to add over ten steps and not over twenty, LSTM and GRU, which learn to open their gates, over a hundred.
+So the RNN learns to add over ten steps and not over twenty, LSTM and GRU over a hundred.
 Beside it: exploding.py (saturation, NaN, clipping), adding.py (the problem), vanishing_plots.py, running.py, chosen.py.
 
 Sizes: T steps, B sequences, H hidden.
