@@ -149,7 +149,8 @@ def prepared(arguments: list[str] | None) -> tuple[argparse.Namespace, Series, n
         weights, facts = load_model(options.load, options.device, "sizes") if options.load else (None, {"sizes": {}})
         name, values = read_series(options.data or str(SERIES), options.column or (None if options.data else "nino3.4"))
         defaults = {**DEFAULTS, **QUICK} if options.quick else DEFAULTS
-        complete(lines, options, {**defaults, "stretch": min(defaults["stretch"], max(len(values) // 3, 2))}, facts["sizes"])
+        shorter = max(len(values) // 3, (options.window or defaults["window"]) + 1)  # where the series is short
+        complete(lines, options, {**defaults, "stretch": min(defaults["stretch"], shorter)}, facts["sizes"])
         if options.window >= options.stretch:
             lines.error(f"--window {options.window} must be less than --stretch {options.stretch}")
         series = prepare(name, values, options.changes, options.stretch, options.ahead)

@@ -81,7 +81,7 @@ REFUSED = [
     (["--data", "{folder}/nothing"], "cannot read"),
     (["--data", "{folder}/empty"], "is empty"),
     (["--data", "{folder}/latin1"], "not UTF-8"),
-    (["--data", "{folder}/words"], "line 3: 'b' in column 1 is no number"),
+    (["--data", "{folder}/words"], "line 3: 'b' in column a is no number"),
     (["--data", "{folder}/ragged"], "line 3: there is no column y"),
     (["--data", "{folder}/short"], "too few"),
     (["--data", "{folder}/flat"], "all alike"),
