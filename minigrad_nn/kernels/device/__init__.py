@@ -7,6 +7,14 @@ read and written once more, so everything in a step that is no product is one la
 Read in this order: steps.cu (the equations), sequence (what all three share), rnn, lstm, gru; launch starts the functions.
 """
 
-from . import gru, lstm, rnn
+from typing import Any
 
-__all__ = ["gru", "lstm", "rnn"]
+from . import gru, lstm, rnn
+from .launch import TYPES
+
+__all__ = ["gru", "lstm", "rnn", "serves"]
+
+
+def serves(cell: str, *, dtype: Any, **facts: Any) -> bool:
+    """Whether a layer can be computed in this way: any can, in numbers that steps.cu knows."""
+    return dtype.char in TYPES
