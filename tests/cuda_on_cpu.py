@@ -2,7 +2,8 @@
 
 The very source a GPU would get is compiled by g++, with a few lines in front that give CUDA's words a meaning, and for each
 function a loop over all blocks and threads. Arguments are passed as CuPy passes them: an array as its address, an integer
-as 64 bits, a float as a double; so an integer where the source has a double is found, and so is an array on the host.
+as 64 bits, a float as a double, a NumPy array of one
+element as a struct; so an integer where the source has a double is found, and so is an array on the host.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 COMPILER = shutil.which("g++")
 FRONT = """\
@@ -61,7 +64,7 @@ class RawModule:
                 raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: grid {grid}, block {block}")
             if len(args) != len(kinds[name]):
                 raise TypeError(f"{name} takes {len(kinds[name])} arguments, got {len(args)}; a GPU would read what it finds")
-            passed = [_passed(name, kind, each) for kind, each in zip(kinds[name], args, strict=True)]
+            passed = [_passed(name, kind, each, library) for kind, each in zip(kinds[name], args, strict=True)]
             loop(*[ctypes.c_uint(size) for size in sizes], *passed)
             launched.append(name)
 
@@ -71,7 +74,12 @@ class RawModule:
 launched: list[str] = []  # the functions that were launched, for tests that count
 
 
-def _passed(name: str, kind: str, value: Any) -> Any:
+def _passed(name: str, kind: str, value: Any, library: Any) -> Any:
+    if isinstance(value, np.ndarray) and kind not in ("*", "long long", "double"):  # a struct, by value
+        size = ctypes.c_longlong.in_dll(library, f"size_of_{kind}").value
+        if value.size != 1 or value.nbytes != size or size > 4000:
+            raise TypeError(f"{name}: {value.nbytes} bytes for a {kind} of {size}, of which all arguments may have 4096")
+        return _struct(size).from_buffer_copy(value.tobytes())
     if value.__class__ is float and kind == "double":
         return ctypes.c_double(value)
     if value.__class__ is int and (kind == "long long" or (kind == "*" and value == 0)):
@@ -79,6 +87,11 @@ def _passed(name: str, kind: str, value: Any) -> Any:
     if kind == "*" and hasattr(value, "_held"):
         return ctypes.c_void_p(value.data.ptr)
     raise TypeError(f"{name}: {type(value).__name__} {value if not hasattr(value, '_held') else ''} for a parameter of type {kind}")
+
+
+@functools.cache
+def _struct(size: int) -> Any:
+    return type("Struct", (ctypes.Structure,), {"_fields_": [("words", ctypes.c_longlong * (size // 8))]})
 
 
 @functools.cache
@@ -92,7 +105,8 @@ def _compiled(code: str) -> tuple[Any, dict[str, list[str]]]:
         for name, each in found.items()
     )
     plain = re.sub(r"#include <cuda_fp16.h>\n", "", code)
-    source = FRONT + plain + loops
+    sizes = "".join(f'extern "C" long long size_of_{each} = sizeof({each});\n' for each in re.findall(r"^struct (\w+)", code, re.MULTILINE))
+    source = FRONT + plain + sizes + loops
     path = Path(tempfile.gettempdir()) / f"minigrad-{os.getuid()}-{hashlib.sha256(source.encode()).hexdigest()[:20]}.so"
     if not path.exists():
         _build(source, path)
@@ -115,6 +129,6 @@ def _build(source: str, path: Path) -> None:
 
 def _kind(parameter: str) -> str:
     kind = "*" if "*" in parameter else parameter.rpartition(" ")[0].removeprefix("const ")
-    if kind not in ("*", "long long", "double"):
-        raise TypeError(f"parameter {parameter!r}: CuPy passes addresses, 64-bit integers and doubles")
+    if kind not in ("*", "long long", "double") and not kind[:1].isupper():
+        raise TypeError(f"parameter {parameter!r}: CuPy passes addresses, 64-bit integers, doubles and structs")
     return kind
