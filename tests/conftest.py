@@ -22,7 +22,7 @@ import cuda_on_cpu
 import strict
 
 collect_ignore = ["bench", "record_cupy.py"]  # measured by `./run bench`; a program
-collect_ignore_glob = ["record_*.py", "recorded/*.py"]  # programs that write what tests read; they need PyTorch or CuPy
+collect_ignore_glob = ["record_*.py", "recorded/*.py", "gpu/gpu_*.py"]  # programs that write what tests read; they need PyTorch or CuPy
 DEVICE = os.environ.get("MINIGRAD_DEVICE") or "cpu"
 strict.register()
 if DEVICE == "strict" and cuda_on_cpu.COMPILER is None:
