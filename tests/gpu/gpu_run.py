@@ -11,6 +11,7 @@ folders of the packages and of tests/bench on Python's path.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -93,20 +94,20 @@ def follow(command: Sequence[str], seconds: float, each: Callable[[str], None], 
     for timer in timers:
         timer.daemon = True
         timer.start()
-    try:
+    with program:
         assert program.stdin is not None and program.stdout is not None
-        program.stdin.write(given)
-        program.stdin.close()
-        for line in program.stdout:
-            each(line.rstrip("\n"))
-        status = program.wait()
-    except BrokenPipeError:
-        status = program.wait()
-    finally:
-        for timer in timers:
-            timer.cancel()
-        stop(signal.SIGKILL)
-    return None if stopped.is_set() else status
+        try:
+            with contextlib.suppress(BrokenPipeError), program.stdin as stdin:  # it may not want to read
+                stdin.write(given)
+            for line in program.stdout:
+                each(line.rstrip("\n"))
+            program.wait()
+        finally:
+            for timer in timers:
+                timer.cancel()
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+    return None if stopped.is_set() else program.returncode
 
 
 # --------------------------------------------------------------------------------------------------------------- parts
@@ -169,7 +170,7 @@ def sanitizer(seconds: float, found: Found, options: argparse.Namespace) -> Outc
         lines: list[str] = []
         command = [tool, "--tool", name, "--error-exitcode", "9", sys.executable, str(HERE / "gpu_small.py")]
         status = follow(command, max(1.0, end - time.monotonic()), lines.append)
-        last = next((line.strip("= ") for line in reversed(lines) if "SUMMARY" in line), lines[-1] if lines else "")
+        last = next((line.strip("= ") for line in reversed(lines) if "SUMMARY" in line), lines[-1].strip("= ") if lines else "")
         refused = any("not supported" in line for line in lines)
         outcomes.append(f"{name}: {'the time was used up' if status is None else last}")
         good = good and (status in (0, None) or refused)

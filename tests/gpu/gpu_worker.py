@@ -8,6 +8,7 @@ in the environment, which CuPy reads once, and PyTorch is told the same.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import itertools
 import json
@@ -20,6 +21,11 @@ from typing import Any
 
 import numpy as np
 from gpu_cells import Cell, lengths
+
+import minigrad as mg
+import minigrad_nn as nn
+from minigrad_nn.kernels.choose import DESIGNS, choose
+from minigrad_nn.utils import rnn
 
 TF32 = os.environ.get("CUPY_TF32", "0") not in ("", "0")
 WARM, LEAST, MOST, SECONDS = 3, 5, 60, 0.4  # steps before the first is timed, how many are, and for how long they go on
@@ -75,25 +81,23 @@ def furthest(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     return max(float(np.abs(one - other).max() / max(1e-6, np.abs(other).max())) for one, other in zip(ours, theirs, strict=True))
 
 
+def opponent() -> Any | None:
+    """PyTorch on the GPU, at the precision of this process; None where it is not there or cannot use the GPU."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    torch: Any = importlib.import_module("torch")
+    if not torch.cuda.is_available():
+        return None
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = TF32
+    torch.set_default_device("cuda")
+    return torch
+
+
 class Bench:
-    """Both libraries on the GPU; `torch` is None where PyTorch is not there or cannot use the GPU."""
+    """Both libraries on the GPU; `torch` may be None."""
 
-    def __init__(self) -> None:
-        import cupy
-
-        import minigrad as mg
-        import minigrad_nn as nn
-        from minigrad_nn.utils import rnn
-
-        mg.set_default_device("cuda")
-        self.cupy, self.mg, self.nn, self.rnn, self.torch = cupy, mg, nn, rnn, None
-        if importlib.util.find_spec("torch"):
-            import torch
-
-            if torch.cuda.is_available():
-                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = TF32
-                torch.set_default_device("cuda")
-                self.torch = torch
+    def __init__(self, cupy: Any, torch: Any | None) -> None:
+        self.cupy, self.torch = cupy, torch
 
     def event(self) -> Any:
         """An event on the stream both libraries use, recorded."""
@@ -108,10 +112,10 @@ class Bench:
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """What is printed of a cell."""
-        ours = Timed(self.nn, self.rnn, self.mg.randn, cell)
+        ours = Timed(nn, rnn, mg.randn, cell)
         found: dict[str, Any] = {"kernel": cell.path if cell.path == "stepwise" else self.served(cell)}
         theirs = self.opponent(cell, ours) if self.torch is not None and cell.compared else None
-        with self.nn.path(cell.path, kernel=cell.kernel):
+        with nn.path(cell.path, kernel=cell.kernel):
             if theirs is not None:
                 found["off"] = self.apart(ours, theirs)
             found["ours"] = measured(ours.step, self.event, self.elapsed)
@@ -139,8 +143,6 @@ class Bench:
 
     def served(self, cell: Cell) -> str:
         """Which kernel computes it."""
-        from minigrad_nn.kernels.choose import DESIGNS, choose
-
         kind, options = cell.kind.lower(), {"RNN": {"activation": "tanh"}, "GRU": {"reset_after": True}}.get(cell.kind, {})
         facts = {"H": cell.H, "R": cell.H, "B": cell.B, "dtype": np.dtype("float32"), **options}
         chosen = choose(kind, True, cell.kernel, **facts)
@@ -153,7 +155,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     end = time.perf_counter() + parser.parse_args().seconds
     cells = [Cell(**each) for each in json.load(sys.stdin)]
-    bench = Bench()
+    mg.set_default_device("cuda")
+    bench = Bench(importlib.import_module("cupy"), opponent())
     for cell in cells:
         if time.perf_counter() > end:
             break
