@@ -65,7 +65,7 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
     steps = max(1, round(options.epochs * windows))
     optimizer = optim.Adam(model.parameters(), lr=options.lr)
     state: tuple = ()
-    bits: list[float] = []
+    losses = running.Losses()
     with stopper, running.progress(steps * T * B, "char") as bar:
         for step in range(steps):
             start = step % windows * T
@@ -81,12 +81,12 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
                 group["lr"] = options.lr * (1 - step / steps)
             optimizer.step()
 
-            bits.append(loss.item() / math.log(2))
-            bar.set_postfix_str(f"loss {loss.item():.3f}, {bits[-1]:.3f} bits per character", refresh=False)
+            losses.add(loss)
+            bar.set_postfix_str(f"loss {losses.last:.3f}, {losses.last / math.log(2):.3f} bits per character", refresh=False)
             bar.update(T * B)
             if stopper.reason:
                 break
-    return bits
+    return [loss / math.log(2) for loss in losses.all()]
 
 
 @mg.no_grad()
