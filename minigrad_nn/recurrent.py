@@ -259,9 +259,8 @@ class RNNBase(Module):
             )
             return cat(outputs), last, seen.get("c")
 
-        (cell, options), where = self._kernel(), of(inputs[0].array)
-        facts = {"H": self.hidden_size, "R": self._shown, "B": sizes[0], "dtype": inputs[0].array.dtype}
-        kernel = choose(cell, where.device_type != "cpu", _chosen.kernel, **facts, **options)
+        (cell, options), x = self._kernel(), inputs[0].array
+        kernel = choose(cell, self.hidden_size, x.dtype, of(x), _chosen.kernel, projection=self.proj_size > 0, **options)
         weights = self._weights(layer, suffix)[: len(kernel.NAMES) - 1 - len(states)]
         result = fused(kernel, options, inputs[0], sizes, bool(suffix), states, weights, again, look)
         seen = {} if not look else result.gates() | ({} if result.cells is None else {"c": result.cells}) | {"h": result.output}

@@ -23,14 +23,15 @@ ARRAYS = SimpleNamespace(rnn=rnn, lstm=lstm, gru=gru)
 DESIGNS: dict[str, Any] = {"b": device}  # in the order in which they are tried; each has rnn, lstm, gru and `serves`
 
 
-def choose(cell: str, on_gpu: bool, kernel: str | None, **facts: Any) -> Any:
+def choose(cell: str, H: int, dtype: Any, xp: Any, kernel: str | None = None, **options: Any) -> Any:
     """The module whose `forward` and `backward` compute a layer of this cell: "rnn", "lstm" or "gru".
 
-    `kernel` is the name of one to take, or None. The facts about the layer are H, dtype, B, and R where a projection makes
-    it differ from H, and the kernel's own options; `serves` of a design looks at what it wants to know.
+    `xp` is the backend of the layer's arrays, `kernel` the name of one to take, or None. The options are the kernel's own, and
+    `projection`, whether there is one; `serves` of a design says whether it can compute such a layer.
 
     Raises: ValueError where the kernel that was asked for cannot compute this layer
     """
+    on_gpu = xp.device_type != "cpu"
     kernel = kernel or (os.environ.get("MINIGRAD_KERNEL") if on_gpu else None) or (None if on_gpu else "arrays")
     if known(kernel) == "arrays":
         return getattr(ARRAYS, cell)
@@ -38,10 +39,10 @@ def choose(cell: str, on_gpu: bool, kernel: str | None, **facts: Any) -> Any:
         raise ValueError(f"kernel {kernel!r} runs on a GPU, and this layer is on the CPU; use layer.to('cuda'), or kernel='arrays'")
     tried = [kernel] if kernel else list(DESIGNS)
     for name in tried:
-        if DESIGNS[name].serves(cell, **facts):
+        if DESIGNS[name].serves(cell, H, dtype, xp, **options):
             return getattr(DESIGNS[name], cell)
-    shown = ", ".join(f"{name}={value}" for name, value in facts.items())
-    raise ValueError(f"of the kernels tried ({', '.join(tried)}), none computes this {cell} of {shown}; use kernel='arrays'")
+    shown = "".join(f", {name}={value}" for name, value in options.items())
+    raise ValueError(f"of the kernels tried ({', '.join(tried)}), none computes this {cell} of H={H}, {dtype}{shown}; use kernel='arrays'")
 
 
 def known(kernel: str | None) -> str | None:

@@ -24,6 +24,7 @@ from gpu_cells import Cell, lengths
 
 import minigrad as mg
 import minigrad_nn as nn
+from minigrad import backend
 from minigrad_nn.kernels.choose import DESIGNS, choose
 from minigrad_nn.utils import rnn
 
@@ -144,8 +145,8 @@ class Bench:
     def served(self, cell: Cell) -> str:
         """Which kernel computes it."""
         kind, options = cell.kind.lower(), {"RNN": {"activation": "tanh"}, "GRU": {"reset_after": True}}.get(cell.kind, {})
-        facts = {"H": cell.H, "R": cell.H, "B": cell.B, "dtype": np.dtype("float32"), **options}
-        chosen = choose(kind, True, cell.kernel, **facts)
+        xp = backend.on(backend.current_device())
+        chosen = choose(kind, cell.H, np.dtype("float32"), xp, cell.kernel, projection=False, **options)
         return next((name for name, design in DESIGNS.items() if getattr(design, kind) is chosen), "arrays")
 
 

@@ -9,11 +9,13 @@ from compare import host
 
 import minigrad as mg
 import minigrad_nn as nn
+from minigrad import backend
 from minigrad_nn.kernels import device, gru, lstm, rnn
 from minigrad_nn.kernels.choose import DESIGNS, choose, known
 
 pytestmark = pytest.mark.host_only("names its devices")
-FACTS = {"H": 5, "R": 5, "B": 3, "dtype": np.dtype("float32")}
+FLOAT = np.dtype("float32")
+CPU, GPU = backend.CPU, backend.on(mg.device("strict"))
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def _no_wish(monkeypatch):
 @pytest.fixture
 def small(monkeypatch):
     """A design that serves H < 4 only, tried before the others."""
-    made = SimpleNamespace(rnn="small rnn", lstm="small lstm", gru="small gru", serves=lambda cell, *, H, **facts: H < 4)
+    made = SimpleNamespace(rnn="small rnn", lstm="small lstm", gru="small gru", serves=lambda kind, H, dtype, xp, **options: H < 4)
     others = dict(DESIGNS)
     DESIGNS.clear()
     DESIGNS.update(small=made, **others)
@@ -34,21 +36,21 @@ def small(monkeypatch):
 
 @pytest.mark.parametrize(("cell", "plain"), [("rnn", rnn), ("lstm", lstm), ("gru", gru)])
 def test_the_cpu_has_one_kernel_and_a_gpu_takes_the_first_that_serves(cell, plain, small):
-    assert choose(cell, False, None, **FACTS) is plain
-    assert choose(cell, True, None, **FACTS) is getattr(device, cell)
-    assert choose(cell, True, None, **{**FACTS, "H": 3}) == f"small {cell}"
-    assert choose(cell, True, "arrays", **FACTS) is plain
-    assert choose(cell, True, "b", **{**FACTS, "H": 3}) is getattr(device, cell)
+    assert choose(cell, 5, FLOAT, CPU) is choose(cell, 3, FLOAT, CPU) is plain
+    assert choose(cell, 5, FLOAT, GPU) is getattr(device, cell)
+    assert choose(cell, 3, FLOAT, GPU) == f"small {cell}"
+    assert choose(cell, 3, FLOAT, GPU, "arrays") is plain
+    assert choose(cell, 3, FLOAT, GPU, "b") is getattr(device, cell)
 
 
 def test_what_cannot_compute_the_layer_is_told(small):
-    with pytest.raises(ValueError, match=r"of the kernels tried \(small\), none computes this lstm of H=5, R=5, B=3, dtype=float32"):
-        choose("lstm", True, "small", **FACTS)
+    with pytest.raises(ValueError, match=r"of the kernels tried \(small\), none computes this lstm of H=5, float32, projection=True"):
+        choose("lstm", 5, FLOAT, GPU, "small", projection=True)
     with pytest.raises(ValueError, match="runs on a GPU, and this layer is on the CPU"):
-        choose("lstm", False, "b", **FACTS)
+        choose("lstm", 5, FLOAT, CPU, "b")
     with pytest.raises(ValueError, match=r"of the kernels tried \(small, b\), none"):
-        choose("lstm", True, None, **{**FACTS, "dtype": np.dtype("int64")})
-    for call in (known, lambda name: nn.path("fused", name), lambda name: choose("lstm", True, name, **FACTS)):
+        choose("lstm", 5, np.dtype("int64"), GPU)
+    for call in (known, lambda name: nn.path("fused", name), lambda name: choose("lstm", 5, FLOAT, GPU, name)):
         with pytest.raises(ValueError, match="kernel must be 'arrays' or 'small' or 'b', got 'c'"):
             call("c")
     with pytest.raises(ValueError, match="computes on the path 'fused', got kernel='b' for 'stepwise'"):
@@ -57,12 +59,12 @@ def test_what_cannot_compute_the_layer_is_told(small):
 
 def test_the_environment_speaks_for_gpus_only(monkeypatch):
     monkeypatch.setenv("MINIGRAD_KERNEL", "arrays")
-    assert choose("lstm", True, None, **FACTS) is lstm and choose("lstm", True, "b", **FACTS) is device.lstm
+    assert choose("lstm", 5, FLOAT, GPU) is lstm and choose("lstm", 5, FLOAT, GPU, "b") is device.lstm
     monkeypatch.setenv("MINIGRAD_KERNEL", "b")
-    assert choose("lstm", False, None, **FACTS) is lstm and choose("lstm", True, None, **FACTS) is device.lstm
+    assert choose("lstm", 5, FLOAT, CPU) is lstm and choose("lstm", 5, FLOAT, GPU) is device.lstm
     monkeypatch.setenv("MINIGRAD_KERNEL", "nothing")
     with pytest.raises(ValueError, match="got 'nothing'"):
-        choose("lstm", True, None, **FACTS)
+        choose("lstm", 5, FLOAT, GPU)
 
 
 @pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="g++ is missing")

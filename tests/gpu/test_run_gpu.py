@@ -254,7 +254,7 @@ def test_both_libraries_compute_the_same_and_are_timed(cell, monkeypatch):
     assert ("theirs" in found) == cell.compared == ("off" in found)
     if cell.compared:
         assert found["off"] < 1e-4 and not gpu_page.wrong(found, cell)
-    assert found["kernel"] == ("stepwise" if cell.path == "stepwise" else "b")
+    assert found["kernel"] == ("stepwise" if cell.path == "stepwise" else "arrays")
 
 
 def test_without_pytorch_ours_alone_are_timed(monkeypatch):

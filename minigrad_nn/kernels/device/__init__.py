@@ -15,6 +15,6 @@ from .launch import TYPES
 __all__ = ["gru", "lstm", "rnn", "serves"]
 
 
-def serves(cell: str, *, dtype: Any, **facts: Any) -> bool:
+def serves(kind: str, H: int, dtype: Any, xp: Any, **options: Any) -> bool:
     """Whether a layer can be computed in this way: any can, in numbers that steps.cu knows."""
     return dtype.char in TYPES
