@@ -75,10 +75,11 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
     optimizer = optim.Adam(model.parameters(), lr=options.lr)
     schedule = optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     run = Run(options.resume, options.facts, model=model, optimizer=optimizer, scheduler=schedule)
-    bits, state = run.begin(options.device)  # where --resume says, or at the beginning
+    losses, state = run.begin(options.device)  # where --resume says, or at the beginning
+    done = len(losses.numbers)
     with stopper, running.progress(steps * T * B, "char") as bar:
-        bar.n = bar.initial = len(bits) * T * B
-        for step in range(len(bits), steps):
+        bar.n = bar.initial = done * T * B
+        for step in range(done, steps):
             start = step % windows * T
             x, y = inputs[start : start + T], targets[start : start + T]  # (T, B)
             state = nn.detach_state(state) if start else None  # (L, B, H); none where the text begins anew
@@ -91,13 +92,13 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
             optimizer.step()
             schedule.step()
 
-            bits.append(loss.item() / math.log(2))
-            bar.set_postfix_str(f"loss {loss.item():.3f}, {bits[-1]:.3f} bits per character", refresh=False)
+            losses.add(loss)
+            bar.set_postfix_str(f"loss {losses.last:.3f}, {losses.last / math.log(2):.3f} bits per character", refresh=False)
             bar.update(T * B)
-            run.keep(bits, state, now=stopper.reason or step + 1 == steps)
+            run.keep(step + 1, losses, state, now=stopper.reason or step + 1 == steps)
             if stopper.reason:
                 break
-    return bits
+    return [loss / math.log(2) for loss in losses.all()]
 
 
 @mg.no_grad()

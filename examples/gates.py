@@ -29,7 +29,7 @@ import running
 from chosen import complete
 from gate_maps import draw_beside, draw_gates, draw_time_constants, unit_table, write_steps
 from saved_model import load_model, save_model
-from text_data import Vocabulary, parallel_streams, python_help, read_text, split
+from text_data import numbered, parallel_streams, python_help, read_text, split, vocabulary
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     return lines
 
 
-def prepared(arguments: list[str] | None) -> tuple[argparse.Namespace, tuple[str, str], Vocabulary, nn.ModuleDict]:
+def prepared(arguments: list[str] | None) -> tuple[argparse.Namespace, tuple[str, str], nn.Vocabulary, nn.ModuleDict]:
     """(options, both parts of the text, vocabulary, models); exits with one line where something is not as it must be, before any work."""
     lines = parser()
     options = running.begin(lines, arguments)
@@ -142,25 +142,26 @@ def prepared(arguments: list[str] | None) -> tuple[argparse.Namespace, tuple[str
     least = options.batch * options.window + 1
     if len(parts[0]) < least or len(parts[1]) < 100:
         lines.error(f"the text is too short: {len(parts[0])} characters to learn of at least {least}, {len(parts[1])} held out of 100")
-    letters = Vocabulary(facts.get("characters") or parts[0])
+    letters = vocabulary(facts.get("characters") or parts[0])
     if options.passage == "":
         lines.error("--passage is empty")
-    if letters.missing(options.passage or ""):
-        lines.error(f"--passage has characters that the text for training does not: {letters.missing(options.passage)!r}")
+    missing = "".join(sorted(set(options.passage or "") - set(letters)))
+    if missing:
+        lines.error(f"--passage has characters that the text for training does not: {missing!r}")
     models = nn.ModuleDict({kind: Reader(kind, len(letters), options.embedding, options.hidden) for kind in KEEPS}).to(options.device)
     if weights is not None:
         models.load_state_dict(weights)
     return options, parts, letters, models
 
 
-def learn(models: nn.ModuleDict, numbers: np.ndarray, letters: Vocabulary, options: argparse.Namespace) -> None:
+def learn(models: nn.ModuleDict, numbers: np.ndarray, letters: nn.Vocabulary, options: argparse.Namespace) -> None:
     """Train both models, and save them."""
     windows = (len(numbers) - 1) // options.batch // options.window
     with running.progress(len(models) * options.epochs * windows * options.window * options.batch, "char") as bar:
         for kind, model in models.items():
             bar.set_description(kind)
             train(model, numbers, options, bar)
-    save_model(options.save, models, characters=letters.characters, sizes={name: getattr(options, name) for name in SAVED})
+    save_model(options.save, models, characters="".join(list(letters)[1:]), sizes={name: getattr(options, name) for name in SAVED})
     print(f"models             {options.save}")
 
 
@@ -173,12 +174,12 @@ def unigram_bits(numbers: np.ndarray, held_out: np.ndarray, V: int) -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line asks."""
     options, (text, held_out), letters, models = prepared(arguments)
-    numbers, unseen = letters.encode(text), letters.encode(held_out)
+    numbers, unseen = numbered(letters, text), numbered(letters, held_out)
     if not options.load:
         learn(models, numbers, letters, options)
     bits = {kind: bits_per_character(model, unseen, options.device) for kind, model in models.items()}
     passage = options.passage or held_out[held_out.find("\n\n") + 2 :][:SHOWN]
-    read, shown = (mg.tensor(each, device=options.device) for each in (unseen[:LOOKED_AT], letters.encode(passage)))
+    read, shown = (mg.tensor(each, device=options.device) for each in (unseen[:LOOKED_AT], numbered(letters, passage)))
 
     out, taus = Path(options.out), {}
     for kind, model in models.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from running import Losses
+
 import minigrad as mg
 import minigrad_nn as nn
 
@@ -19,20 +21,20 @@ class Run:
     def __init__(self, path: str | None, facts: dict[str, Any], **parts: Any) -> None:
         self.path, self.facts, self.parts = path, facts, parts
 
-    def begin(self, device: str) -> tuple[list[float], Any]:
+    def begin(self, device: str) -> tuple[Losses, Any]:
         """(losses of the updates made so far, hidden state after them); puts the parts back to there."""
         if not self.path or not os.path.exists(self.path):
-            return [], None
+            return Losses(), None
         extra = nn.load_checkpoint(self.path, **self.parts)
         state = extra["state"]
         state = tuple(each.to(device) for each in state) if isinstance(state, tuple) else state.to(device)
-        return extra["losses"].tolist(), state
+        return Losses(extra["losses"].tolist()), state
 
-    def keep(self, losses: list[float], state: Any, now: object) -> None:
+    def keep(self, updates: int, losses: Losses, state: Any, now: object) -> None:
         """Write all of it, every so many updates, or `now`."""
-        if self.path and (now or len(losses) % EVERY == 0):
-            state, losses = nn.detach_state(state), mg.tensor(losses, dtype=mg.float64, device="cpu")
-            nn.save_checkpoint(self.path, facts=self.facts, losses=losses, state=state, **self.parts)
+        if self.path and (now or updates % EVERY == 0):
+            state, numbers = nn.detach_state(state), mg.tensor(losses.all(), dtype=mg.float64, device="cpu")
+            nn.save_checkpoint(self.path, facts=self.facts, losses=numbers, state=state, **self.parts)
 
 
 def require_same_run(path: str, model: nn.Module, facts: dict[str, Any]) -> None:

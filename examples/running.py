@@ -18,7 +18,9 @@ from tqdm import tqdm
 
 import minigrad as mg
 
-__all__ = ["begin", "number", "parser", "positive", "progress", "pyplot", "require_device", "require_folders", "size", "table", "whole"]
+__all__ = [
+    "Losses", "begin", "number", "parser", "positive", "progress", "pyplot", "require_device", "require_folders", "size", "table", "whole",
+]  # fmt: skip
 
 
 def number(kind: type, least: float, allowed: bool) -> Callable[[str], Any]:
@@ -89,6 +91,40 @@ def progress(total: int, unit: str, what: str = "training") -> tqdm:
     """A bar that is redrawn now and then; seldom where nobody watches, so that a log file is not flooded."""
     seconds = 0.2 if sys.stderr.isatty() else 10
     return tqdm(total=total, desc=what, unit=unit, unit_scale=True, mininterval=seconds, maxinterval=seconds)
+
+
+class Losses:
+    """The losses of all training steps as numbers, in `numbers`; `last` is the latest that is known.
+
+    To read a loss is to wait until a GPU has done everything before it, and while it is waited for, nothing is prepared for
+    it to do next. So on a GPU losses are read together, every 20 steps.
+
+    >>> losses = Losses()
+    >>> losses.add(mg.tensor(0.5)), losses.last, losses.all()
+    (None, 0.5, [0.5])
+    """
+
+    def __init__(self, numbers: list[float] | None = None) -> None:
+        self.numbers = numbers or []
+        self._waiting: list[mg.Tensor] = []
+
+    def add(self, loss: mg.Tensor) -> None:
+        """Note the loss of a step."""
+        self._waiting.append(loss.detach())
+        if loss.device.type == "cpu" or len(self._waiting) == 20 or not self.numbers:
+            self.all()
+
+    def all(self) -> list[float]:
+        """Every loss so far, the last ones included: this waits."""
+        if self._waiting:
+            self.numbers += mg.stack(self._waiting).tolist()
+            self._waiting = []
+        return self.numbers
+
+    @property
+    def last(self) -> float:
+        """The latest loss that is known, NaN before the first."""
+        return self.numbers[-1] if self.numbers else math.nan
 
 
 def pyplot() -> Any | None:

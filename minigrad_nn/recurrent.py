@@ -17,14 +17,15 @@ import numpy as np
 
 import minigrad
 from minigrad import Tensor
+from minigrad.backend import of
 from minigrad.ops import cat, stack
 from minigrad.state import state as now
 
 from . import functional as F
-from . import kernels
 from .cells import gru_step, lstm_step, reset, rnn_step
 from .checks import ACTIVATIONS, activation_of, require_device, require_dropout, require_flags, require_sizes
 from .fused import fused
+from .kernels.choose import choose, known
 from .module import Module
 from .parameter import Parameter
 from .scan import run, sizes_of
@@ -41,6 +42,7 @@ Weights = tuple[Any, Any, Any, Any, Any]  # W_ih, W_hh, b_ih, b_hh, W_hr; None w
 
 class _Chosen(threading.local):
     path: str | None = None
+    kernel: str | None = None
 
 
 _chosen = _Chosen()
@@ -49,6 +51,9 @@ _chosen = _Chosen()
 class path:
     """All recurrent layers inside compute on this path: `with path("stepwise"):`.
 
+    On the path "fused", `kernel` takes one of several kernels by name, which else is chosen by the layer's device and
+    sizes: see `minigrad_nn.kernels.choose`.
+
     >>> lstm = LSTM(3, 2)
     >>> with path("stepwise"):
     ...     output, _ = lstm(minigrad.zeros(7, 1, 3))
@@ -56,16 +61,18 @@ class path:
     7
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = _known_path(name)
-        self.before: list[str | None] = []
+    def __init__(self, name: str, kernel: str | None = None) -> None:
+        self.name, self.kernel = _known_path(name), known(kernel)
+        if kernel is not None and name != "fused":
+            raise ValueError(f"a kernel computes on the path 'fused', got kernel={kernel!r} for {name!r}")
+        self.before: list[tuple[str | None, str | None]] = []
 
     def __enter__(self) -> None:
-        self.before.append(_chosen.path)
-        _chosen.path = self.name
+        self.before.append((_chosen.path, _chosen.kernel))
+        _chosen.path, _chosen.kernel = self.name, self.kernel
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _chosen.path = self.before.pop()
+        _chosen.path, _chosen.kernel = self.before.pop()
 
 
 def _known_path(name: str) -> str:
@@ -179,8 +186,8 @@ class RNNBase(Module):
         """The states one step later; each kind of layer has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no step of its own; use RNN, LSTM or GRU")
 
-    def _kernel(self) -> tuple[Any, dict[str, Any]]:
-        """The kernel that computes all steps at once, and its options; each kind of layer has its own."""
+    def _kernel(self) -> tuple[str, dict[str, Any]]:
+        """The cell whose kernels compute all steps at once, and their options; each kind of layer has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no kernel of its own; use RNN, LSTM or GRU")
 
     def forward(self, input: Any, hx: Any = None, *, return_steps: bool = False) -> tuple[Any, ...]:
@@ -252,7 +259,8 @@ class RNNBase(Module):
             )
             return cat(outputs), last, seen.get("c")
 
-        kernel, options = self._kernel()
+        (cell, options), x = self._kernel(), inputs[0].array
+        kernel = choose(cell, self.hidden_size, x.dtype, of(x), _chosen.kernel, projection=self.proj_size > 0, **options)
         weights = self._weights(layer, suffix)[: len(kernel.NAMES) - 1 - len(states)]
         result = fused(kernel, options, inputs[0], sizes, bool(suffix), states, weights, again, look)
         seen = {} if not look else result.gates() | ({} if result.cells is None else {"c": result.cells}) | {"h": result.output}
@@ -442,12 +450,12 @@ class RNN(RNNBase):
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:
         return (rnn_step(x, states[0], *weights[:4], activation_of(self.nonlinearity)),)
 
-    def _kernel(self) -> tuple[Any, dict[str, Any]]:
+    def _kernel(self) -> tuple[str, dict[str, Any]]:
         if self.nonlinearity not in ACTIVATIONS:
             raise ValueError(
                 f"the kernels know the nonlinearities {', '.join(ACTIVATIONS)}; for {self.nonlinearity!r} choose path='stepwise'"
             )
-        return kernels.rnn, {"activation": self.nonlinearity}
+        return "rnn", {"activation": self.nonlinearity}
 
     def extra_repr(self) -> str:
         beyond = self.nonlinearity not in ("tanh", "relu")  # PyTorch shows neither
@@ -489,8 +497,8 @@ class LSTM(RNNBase):
         h, c = states
         return lstm_step(x, h, c, *weights, note=note)
 
-    def _kernel(self) -> tuple[Any, dict[str, Any]]:
-        return kernels.lstm, {}
+    def _kernel(self) -> tuple[str, dict[str, Any]]:
+        return "lstm", {}
 
 
 class GRU(RNNBase):
@@ -530,8 +538,8 @@ class GRU(RNNBase):
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:
         return (gru_step(x, states[0], *weights[:4], self.reset_after, note),)
 
-    def _kernel(self) -> tuple[Any, dict[str, Any]]:
-        return kernels.gru, {"reset_after": self.reset_after}
+    def _kernel(self) -> tuple[str, dict[str, Any]]:
+        return "gru", {"reset_after": self.reset_after}
 
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")

@@ -18,12 +18,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import minigrad
 
 sys.path.insert(0, str(Path(__file__).parent))
+import cuda_on_cpu
 import strict
 
 collect_ignore = ["bench", "record_cupy.py"]  # measured by `./run bench`; a program
-collect_ignore_glob = ["record_*.py", "recorded/*.py"]  # programs that write what tests read; they need PyTorch or CuPy
+collect_ignore_glob = ["record_*.py", "recorded/*.py", "gpu/gpu_*.py"]  # programs that write what tests read; they need PyTorch or CuPy
 DEVICE = os.environ.get("MINIGRAD_DEVICE") or "cpu"
 strict.register()
+if DEVICE == "strict" and cuda_on_cpu.COMPILER is None:
+    os.environ.setdefault("MINIGRAD_KERNEL", "arrays")  # what a GPU would run goes through g++ here
 minigrad.set_default_device(DEVICE)  # for what modules make while they are collected
 
 

@@ -59,7 +59,9 @@ def is_function(value: Any) -> bool:
 
 
 def is_operator(name: str) -> bool:
-    """Whether a name with underscores is one Python asks for, and not part of every object."""
+    """Whether a name with underscores is one Python asks for, and not part of every object; buffers are Python 3.12's."""
+    if name in ("__buffer__", "__release_buffer__"):
+        return False
     return (name.startswith("__") and name not in dir(object)) or name in ("__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__")
 
 

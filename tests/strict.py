@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cuda_on_cpu
 import numpy as np
 
 from minigrad import backend
@@ -234,6 +235,7 @@ class Library:
         self.cuda = types.SimpleNamespace(Device=Device, get_current_stream=Stream, runtime=Runtime, MemoryHook=MemoryHook)
         self.linalg = Linear()
         self.get_default_memory_pool = Pool
+        self.RawModule = cuda_on_cpu.RawModule
 
     def __getattr__(self, name: str) -> Any:
         if name in NAMES["ufuncs"]:

@@ -1,10 +1,11 @@
 """Whole sequences at once, without a tape: for each cell of cells.py its values and its gradients, arrays in, arrays out.
 
 Read in this order: steps (which rows belong to which step), rnn (the pattern in its smallest form), gradients, lstm, gru.
-Every file has a `forward`, a hand-derived `backward`, and a class `Saved`: what the one keeps for the other.
+Every file has a `forward`, a hand-derived `backward`, and a class `Saved`: what the one keeps for the other. The folder
+`device` has the same once more for GPUs, and `choose` says which of them computes a layer.
 """
 
-from . import gru, lstm, rnn
+from . import device, gru, lstm, rnn
 from .steps import Steps
 
-__all__ = ["Steps", "gru", "lstm", "rnn"]
+__all__ = ["Steps", "device", "gru", "lstm", "rnn"]

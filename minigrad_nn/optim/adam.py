@@ -95,6 +95,17 @@ class Adam(Optimizer):
             return d
         return xp.add(xp.multiply(p, decay, out=t), d, out=s)
 
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The same in tensors.cu."""
+        (beta1, beta2), decay, decoupled = group["betas"], float(group["weight_decay"]), group["decoupled_weight_decay"]
+        decay, shrink = (0.0, 1 - float(group["lr"]) * decay) if decoupled else (decay, 1.0)
+        return "adam", float(beta1), float(beta2), decay, shrink, -1.0 if group["maximize"] else 1.0
+
+    def of_each(self, numbers: Any, group: Group) -> tuple[float, ...]:
+        """The size of a step, and ε √(1 − β₂ᵗ)."""
+        correction1, correction2 = numbers
+        return group["lr"] * correction2 / correction1, group["eps"] * correction2
+
 
 class AdamW(Adam):
     """Adam with weights that shrink by a fixed share per step, whatever their gradients: in place of Adam's (1),

@@ -3,6 +3,7 @@
 An optimiser is one rule, `update`, which changes one piece of one parameter. It works on arrays, in place and into
 scratch memory, so a step allocates nothing; what it does is never recorded, only noted as a change of the parameter.
 Nothing in a step copies between host and device or waits for the device: counts and corrections are Python numbers.
+On a GPU all parameters of a group are changed by one launch, of a function that repeats the rule: tensors.cu.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from minigrad.ops.create import finish, zeros_like
 from minigrad.state import enable_grad
 from minigrad.tape import note_change, wrap
 from minigrad.tensor import Tensor
+
+from ..kernels.device import tensors
 
 __all__ = ["Optimizer", "axpby", "require"]
 
@@ -66,6 +69,18 @@ class Optimizer:
         """Change `p` and `kept` in place, by the gradient `g`, which stays; two `scratch` arrays of p's shape are free."""
         raise NotImplementedError(f"{type(self).__name__} must write its rule in update()")
 
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The name of the function in tensors.cu that has the same rule, and its options; nothing if there is none."""
+        return ()
+
+    def of_each(self, numbers: Any, group: Group) -> tuple[float, ...]:
+        """The numbers of tensors.cu's table for a parameter, from those that `prepare` gave."""
+        return ()
+
+    def __init_subclass__(cls) -> None:
+        if "update" in cls.__dict__ and "launch" not in cls.__dict__:
+            cls.launch = Optimizer.launch  # type: ignore[method-assign]  # a new rule has no function there
+
     # ------------------------------------------------------------------------------------------------- what it does
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -79,18 +94,27 @@ class Optimizer:
                 loss = closure()
         with backend.CPU.errstate(all="ignore"):  # a gradient that overflows gives inf, as PyTorch's does, without a word
             for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._change(parameter, group)
+                self._change_all([each for each in group["params"] if each.grad is not None], group)
         return loss
 
-    def _change(self, parameter: Any, group: Group) -> None:
-        kept, numbers = self.prepare(parameter, self.state[parameter], group)
-        p, g = parameter.array, parameter.grad.array
-        xp = backend.of(p)
-        for p_piece, g_piece, *kept_pieces in _pieces(xp, [p, g, *kept]):
-            self.update(xp, p_piece, g_piece, kept_pieces, numbers, group, self._scratch_like(xp, p_piece))
-        note_change(parameter)
+    def _change_all(self, parameters: list[Any], group: Group) -> None:
+        """Change the parameters of a group one by one, but on a GPU all at once."""
+        named, at_once = self.launch(group), defaultdict[Any, list[tensors.Row]](list)
+        for parameter in parameters:
+            kept, numbers = self.prepare(parameter, self.state[parameter], group)
+            arrays = [parameter.array, parameter.grad.array, *kept]
+            if named and tensors.at_once(arrays):
+                at_once[str(parameter.device), parameter.dtype].append((arrays, self.of_each(numbers, group)))
+            else:
+                self._change(arrays, numbers, group)
+            note_change(parameter)
+        for rows in at_once.values():
+            tensors.launch(named[0], rows, *named[1:])
+
+    def _change(self, arrays: list[Array], numbers: Any, group: Group) -> None:
+        xp = backend.of(arrays[0])
+        for p, g, *kept in _pieces(xp, arrays):
+            self.update(xp, p, g, kept, numbers, group, self._scratch_like(xp, p))
 
     def _scratch_like(self, xp: Any, p: Array) -> list[Array]:
         """Two arrays in the shape, dtype and place of `p`: the first elements of the largest that were needed so far."""

@@ -84,3 +84,8 @@ class RMSprop(Optimizer):
         if others:
             axpby(xp, 1, r, group["momentum"], others[0], t)  # (5)
         axpby(xp, -group["lr"], others[0] if others else r, 1, p, t)  # (6)
+
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The same in tensors.cu."""
+        options = [float(group[name]) for name in ("lr", "alpha", "eps", "weight_decay", "momentum")]
+        return "rmsprop", *options, -1.0 if group["maximize"] else 1.0, int(group["centered"])

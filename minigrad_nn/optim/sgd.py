@@ -80,3 +80,12 @@ class SGD(Optimizer):
             axpby(xp, numbers, d, group["momentum"], b, t)  # (2)
             d = xp.add(xp.multiply(b, group["momentum"], out=t), d, out=s) if group["nesterov"] else b  # (3)
         axpby(xp, -group["lr"], d, 1, p, t)  # (4)
+
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The same in tensors.cu."""
+        options = [float(group[name]) for name in ("lr", "momentum", "weight_decay")]
+        return "sgd", *options, -1.0 if group["maximize"] else 1.0, int(group["nesterov"])
+
+    def of_each(self, numbers: Any, group: Group) -> tuple[float, ...]:
+        """How much of d goes into b."""
+        return (numbers,)

@@ -1,6 +1,7 @@
 """Clipping gradients, in place, so that one wild batch cannot throw a model off.
 
-Nothing here waits for a GPU: norms and the factor computed from them stay on the device.
+Nothing here waits for a GPU: norms and the factor computed from them stay on the device, where all gradients are seen by
+one launch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from minigrad.ops.shape import stack
 from minigrad.state import no_grad
 from minigrad.tape import note_change, wrap
 from minigrad.tensor import Tensor
+
+from ..kernels.device import tensors as many
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -66,10 +69,13 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     if not listed:
         return make_tensor(0.0)
     with no_grad(), backend.CPU.errstate(all="ignore"):
-        norms = [_norm(each, order).to(listed[0].device) for each in listed]
-        total = norm(stack(norms), order)
-        if all(each.itemsize < 4 for each in listed):
-            total = total.to(listed[0].dtype)
+        if order == 2 and _at_once(listed) and listed[0].itemsize >= 4:
+            total = wrap(many.squares([each.array for each in listed])).sqrt()
+        else:
+            norms = [_norm(each, order).to(listed[0].device) for each in listed]
+            total = norm(stack(norms), order)
+            if all(each.itemsize < 4 for each in listed):
+                total = total.to(listed[0].dtype)
     if error_if_nonfinite and not total.isfinite().item():
         raise RuntimeError(
             f"the norm of order {order} of the gradients is {total.item()}, so they cannot be clipped. Look for the first "
@@ -104,10 +110,14 @@ def clip_grads_with_norm_(parameters: Tensors, max_norm: float, total_norm: Tens
     with no_grad(), backend.CPU.errstate(all="ignore"):
         # Multiplied even if the factor is 1: to ask whether it is would mean to wait for the device.
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for gradient in _gradients(_listed(parameters)):
-            scale = factor.to(gradient.device, gradient.dtype).array
-            backend.of(scale).multiply(gradient.array, scale, out=gradient.array)
-            note_change(gradient)
+        gradients = _gradients(_listed(parameters))
+        if _at_once(gradients):
+            many.launch("scale", _rows(gradients), factor.to(gradients[0].device, gradients[0].dtype).array)
+        else:
+            for gradient in gradients:
+                scale = factor.to(gradient.device, gradient.dtype).array
+                backend.of(scale).multiply(gradient.array, scale, out=gradient.array)
+        _note_changes(gradients)
 
 
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
@@ -122,10 +132,13 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
     >>> p.grad
     tensor([ 0.5000, -1.0000])
     """
-    limit = float(clip_value)
-    for gradient in _gradients(_listed(parameters)):
-        backend.of(gradient.array).clip(gradient.array, -limit, limit, out=gradient.array)
-        note_change(gradient)
+    limit, gradients = float(clip_value), _gradients(_listed(parameters))
+    if _at_once(gradients):
+        many.launch("cut", _rows(gradients), limit)
+    else:
+        for gradient in gradients:
+            backend.of(gradient.array).clip(gradient.array, -limit, limit, out=gradient.array)
+    _note_changes(gradients)
 
 
 def _listed(tensors: Tensors) -> list[Any]:
@@ -134,3 +147,18 @@ def _listed(tensors: Tensors) -> list[Any]:
 
 def _gradients(parameters: Iterable[Any]) -> list[Any]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _at_once(gradients: list[Any]) -> bool:
+    """Whether one launch can see all of them: on one GPU, of one dtype, and each only once."""
+    alike, once = {(str(each.device), each.dtype) for each in gradients}, len({id(each) for each in gradients}) == len(gradients)
+    return len(alike) == 1 and once and all(many.at_once([each.array]) for each in gradients)
+
+
+def _rows(gradients: list[Any]) -> list[many.Row]:
+    return [((each.array,), ()) for each in gradients]
+
+
+def _note_changes(gradients: list[Any]) -> None:
+    for each in gradients:
+        note_change(each)
