@@ -6,7 +6,10 @@
 
 Read the first hundred lines: the model, the mask that keeps padding out of the mean, the training loop, the measure. Beside it:
 docstrings.py (where the texts come from), labelled.py (each text once; a fifth held out), naive_bayes.py (what there is to beat),
-confusion.py, running.py, saved_model.py.
+confusion.py, classifying.py, running.py, saved_model.py.
+
+So few texts are no match for what a network can learn by heart: words are hidden at random in training, and the GRU's states are pooled
+beside the word vectors themselves. It beats naive Bayes with the usual add-one smoothing; with a tenth of it, naive Bayes does as well.
 
 Sizes: T words of the longest text, B texts, I embedding, H hidden, V labels.
 """
@@ -137,8 +140,8 @@ def main(arguments: list[str] | None = None) -> None:
         save_model(options.save, model, words=vocabulary.tokens, labels=labels, sizes=sizes)
         print(f"model              {options.save}", flush=True)
     p = probabilities(model, encode(data.held_out, vocabulary, labels), options.device)
-    features, seen = (lambda text: [], "the most frequent label") if options.quick else (words, "bag of words")
-    classifying.report(options, data, p, "texts", features, seen)
+    features, seen = (lambda text: [], "the most frequent label") if options.quick else (words, "bag of words (add-one)")
+    classifying.report(options, data, p, "texts", features, seen, alpha=1)
 
 
 if __name__ == "__main__":

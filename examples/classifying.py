@@ -34,9 +34,7 @@ class Data(NamedTuple):
     labels: list[str]
 
 
-def parser(
-    description: str | None, out: str, epochs: tuple[int, int], hidden: int, lr: float, batch: int
-) -> argparse.ArgumentParser:
+def parser(description: str | None, out: str, epochs: tuple[int, int], hidden: int, lr: float, batch: int) -> argparse.ArgumentParser:
     """The options of both; `epochs` are those of a whole run and of one with --quick."""
     lines = running.parser(description, epochs[0], out)
     lines.set_defaults(epochs=None, usual_epochs=epochs)
@@ -112,12 +110,15 @@ def report(
     what: str,
     features: Callable[[str], list[str]],
     seen: str,
+    alpha: float,
 ) -> None:
     """Compare with naive Bayes, which sees `features` of the texts; draw the confusion matrix; last comes the line that matters."""
     number = {label: place for place, label in enumerate(data.labels)}
     truth = np.array([number[label] for _, label in data.held_out])
-    bayes = NaiveBayes().fit([features(text) for text, _ in data.train], [number[label] for _, label in data.train], len(number))
-    counted = bayes.predict([features(text) for text, _ in data.held_out])
+    seen_in = [[features(text) for text, _ in pairs] for pairs in (data.train, data.held_out)]
+    classes = [number[label] for _, label in data.train]
+    by_alpha = {each: NaiveBayes(each).fit(seen_in[0], classes, len(number)).predict(seen_in[1]) for each in sorted({1, 0.3, 0.1, alpha})}
+    counted = by_alpha[alpha]
     gru = np.array(probabilities).argmax(axis=1)
 
     matrix = confusion_matrix(truth, gru, len(number))
@@ -127,9 +128,10 @@ def report(
     for place, label in enumerate(data.labels):
         here = truth == place
         shares = [f"{(guess[here] == place).mean():.2f}" if here.any() else "-" for guess in (gru, counted)]
-        rows.append([label, f"{here.sum()}", *shares, " ".join(bayes.telling(place, 6))])
-    print("\n" + running.table(["", "held out", "GRU", "n. Bayes"], [row[:4] for row in rows]))
-    print(f"\nheld-out accuracy: GRU {(gru == truth).mean():.3f}, {seen} {(counted == truth).mean():.3f}")
+        rows.append([label, f"{here.sum()}", *shares])
+    print("\n" + running.table(["", "held out", "GRU", "n. Bayes"], rows))
+    print("\nnaive Bayes by its smoothing: " + ", ".join(f"α = {each:g} {(guess == truth).mean():.3f}" for each, guess in by_alpha.items()))
+    print(f"held-out accuracy: GRU {(gru == truth).mean():.3f}, {seen} {(counted == truth).mean():.3f}")
 
 
 def run(main: Callable[[], None]) -> None:

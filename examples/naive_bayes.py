@@ -23,7 +23,7 @@ class NaiveBayes:
     [0, 1, 0]
     """
 
-    def __init__(self, alpha: float = 0.1) -> None:
+    def __init__(self, alpha: float = 1) -> None:
         self.alpha = alpha
         self.numbers: dict[str, int] = {}
 
@@ -44,15 +44,8 @@ class NaiveBayes:
         scores = [self.log_prior + self.log_likelihood[np.array(text, dtype=np.int64)].sum(axis=0) for text in known]
         return np.array(scores).reshape(len(texts), -1).argmax(axis=1)
 
-    def telling(self, label: int, count: int) -> list[str]:
-        """The features that speak most for a label: seen often under it, seldom under the others."""
-        p = np.exp(self.log_likelihood)  # (features, V)
-        gain = p[:, label] * (self.log_likelihood[:, label] - np.log(p.mean(axis=1)))
-        names = list(self.numbers)
-        return [names[each] for each in np.argsort(-gain, kind="stable")[:count]]
 
-
-def character_ngrams(name: str, longest: int = 4) -> list[str]:
+def character_ngrams(name: str, longest: int = 3) -> list[str]:
     """All runs of up to `longest` characters, with marks for the beginning and the end.
 
     >>> character_ngrams("Bo", 2)

@@ -6,8 +6,8 @@
     python examples/names.py --data FILE.tsv         # other data: a name, a tab and its label on each line
 
 Read the first hundred lines: the model, batches of names of different lengths, the training loop, the measure. Beside it: name_data.py
-(where names come from), labelled.py (each name once; a fifth held out), naive_bayes.py (what there is to beat), confusion.py, running.py,
-saved_model.py. All languages are written in Latin letters, with the accents each of them uses.
+(where names come from), labelled.py (each name once; a fifth held out), naive_bayes.py (what there is to beat), confusion.py, classifying.py,
+running.py, saved_model.py. All languages are written in Latin letters, with the accents each of them uses.
 
 Sizes: T letters of the longest name, B names, I embedding, H hidden, V languages.
 """
@@ -103,7 +103,7 @@ def encode(pairs: Pairs, letters: Vocabulary, languages: list[str]) -> list[Exam
 
 def begin(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The command line, read and checked."""
-    lines = classifying.parser(__doc__, "out/names", epochs=(28, 5), hidden=96, lr=8e-3, batch=64)
+    lines = classifying.parser(__doc__, "out/names", epochs=(28, 5), hidden=128, lr=6e-3, batch=64)
     lines.add_argument("--data", metavar="FILE", help="other data: name<TAB>label on each line (default: names from faker)")
     lines.add_argument("--name", dest="ask", metavar="NAME", nargs="+", help="ask a loaded model which language these names come from")
     return lines, classifying.begin(lines, arguments)
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
         data = classifying.read(lines, options, faker_names, label_first=False, known=facts.get("languages"))
     languages = facts["languages"] if facts else data.labels
     letters = classifying.vocabulary(facts["letters"]) if facts else classifying.vocabulary("".join(name.lower() for name, _ in data.train))
-    sizes = facts.get("sizes") or {"embedding": 48, "hidden": options.hidden}
+    sizes = facts.get("sizes") or {"embedding": 64, "hidden": options.hidden}
     model = NameClassifier(len(letters), len(languages), **sizes).to(options.device)
     if facts:
         model.load_state_dict(weights)
@@ -131,8 +131,8 @@ def main(arguments: list[str] | None = None) -> None:
         save_model(options.save, model, letters=letters.tokens, languages=languages, sizes=sizes)
         print(f"model              {options.save}", flush=True)
     p = probabilities(model, encode(data.held_out, letters, languages), options.device)
-    features, seen = (list, "single letters") if options.quick else (character_ngrams, "character n-grams")
-    classifying.report(options, data, p, "names", features, seen)
+    features, seen = (list, "single letters") if options.quick else (character_ngrams, "character trigrams")
+    classifying.report(options, data, p, "names", features, seen, alpha=0.1)
 
 
 if __name__ == "__main__":

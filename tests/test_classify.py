@@ -12,9 +12,9 @@ import minigrad as mg
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
-import classify
-import docstrings
-from labelled import clean, split
+import classify  # noqa: E402
+import docstrings  # noqa: E402
+from labelled import clean, split  # noqa: E402
 
 PROGRAM = [sys.executable, "-W", "error", str(ROOT / "examples" / "classify.py")]
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -39,10 +39,11 @@ def accuracies(output):
 def table(tmp_path_factory):
     """Opinions of fruit: one word tells which."""
     path = tmp_path_factory.mktemp("data") / "opinions.tsv"
-    fruits, verbs = "apple pear plum fig grape melon lemon cherry".split(), "is tastes seems looks smells feels".split()
-    good, bad = "good lovely fresh sweet".split(), "bad awful stale bitter".split()
-    lines = [f"{label}\tThis {fruit} {verb} so {word}." for label, words in (("for", good), ("against", bad))
-             for fruit in fruits for verb in verbs for word in words]  # fmt: skip
+    fruits = ["apple", "pear", "plum", "fig", "grape", "melon", "lemon", "cherry"]
+    verbs = ["is", "tastes", "seems", "looks", "smells", "feels"]
+    good, bad = ["good", "lovely", "fresh", "sweet"], ["bad", "awful", "stale", "bitter"]
+    kinds = [("for", word) for word in good] + [("against", word) for word in bad]
+    lines = [f"{label}\tThis {fruit} {verb} so {word}." for label, word in kinds for fruit in fruits for verb in verbs]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 

@@ -12,9 +12,9 @@ import minigrad as mg
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
-import names
-from labelled import clean, read_tsv, require_enough, split
-from naive_bayes import NaiveBayes, character_ngrams
+import names  # noqa: E402
+from labelled import clean, read_tsv, require_enough, split  # noqa: E402
+from naive_bayes import NaiveBayes, character_ngrams  # noqa: E402
 
 PROGRAM = [sys.executable, "-W", "error", str(ROOT / "examples" / "names.py")]
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -102,7 +102,8 @@ def test_what_cannot_be_done_is_refused_in_one_line(arguments, message, tmp_path
 @pytest.mark.host_only("runs a program of its own")
 def test_without_faker_the_message_says_what_to_install(tmp_path):
     (tmp_path / "faker.py").write_text("raise ModuleNotFoundError('No module named faker')\n", encoding="utf-8")
-    errors = run("--out", tmp_path / "out", status=2, environment=ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"})
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    errors = run("--out", tmp_path / "out", status=2, environment=ENVIRONMENT | {"PYTHONPATH": path})
     assert 'pip install "minigrad-nn[examples]"' in errors.strip().splitlines()[-1]
 
 
