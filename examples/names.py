@@ -6,8 +6,8 @@
     python examples/names.py --data FILE.tsv         # other data: a name, a tab and its label on each line
 
 Read the first hundred lines: the model, batches of names of different lengths, the training loop, the measure. Beside it: name_data.py
-(where names come from), labelled.py (each name once; a fifth held out), naive_bayes.py (what there is to beat), confusion.py, classifying.py,
-running.py, saved_model.py. All languages are written in Latin letters, with the accents each of them uses.
+(where names come from), labelled.py (each name once; a fifth held out), naive_bayes.py (what there is to beat), confusion.py,
+classifying.py, running.py, saved_model.py. All languages are written in Latin letters, with the accents each of them uses.
 
 Sizes: T letters of the longest name, B names, I embedding, H hidden, V languages.
 """
