@@ -112,7 +112,7 @@ def encode(pairs: Pairs, vocabulary: Vocabulary, labels: list[str]) -> list[Exam
 
 def begin(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The command line, read and checked."""
-    lines = classifying.parser(__doc__, "out/classify", epochs=(15, 5), hidden=48, lr=1e-2, batch=32)
+    lines = classifying.parser(__doc__, "out/classify", epochs=(15, 4), hidden=48, lr=1e-2, batch=32)
     lines.add_argument("--data", metavar="FILE", help="other data: label<TAB>text on each line (default: documentation strings)")
     lines.add_argument("--ask", metavar="TEXT", nargs="+", help="ask a loaded model which labels these texts have")
     return lines, classifying.begin(lines, arguments)
