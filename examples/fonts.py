@@ -16,6 +16,8 @@ def families_for(text: Iterable[str]) -> tuple[list[str], set[str]]:
     for font in font_manager.fontManager.ttflist:
         if not missing:
             break
+        if "Last Resort" in font.name:  # draws a box for everything
+            continue
         try:
             found = missing & _characters(ft2font.FT2Font(font.fname))
         except (OSError, RuntimeError):  # a font that has gone, or that FreeType cannot read

@@ -81,15 +81,15 @@ def split(pairs: list[tuple[str, str]], held_out: int) -> Corpus:
 
 
 def split_by_sources(pairs: list[tuple[str, str]], seed: int, most: int, held_out: int) -> Corpus:
-    """At most `most` random pairs, a tenth of whose sources, at most `held_out`, are held out with all their translations."""
+    """The `most` shortest pairs; a tenth of the sources, drawn at random and `held_out` at most, is held out with all translations."""
     answers: dict[str, list[str]] = defaultdict(list)
-    for source, target in dict.fromkeys(pairs):
+    for source, target in sorted(dict.fromkeys(pairs), key=lambda pair: len(pair[0]) + len(pair[1]))[:most]:
         answers[source].append(target)
-    sources = sorted(answers)
+    sources = list(answers)
     random.Random(seed).shuffle(sources)
     count = min(held_out, len(sources) // 10 + 1)
     learnt = [(source, target) for source in sources[count:] for target in answers[source]]
-    return Corpus(learnt[:most], [(source, answers[source]) for source in sources[:count]])
+    return Corpus(learnt, [(source, answers[source]) for source in sources[:count]])
 
 
 def encode(pairs: list[tuple[str, str]], level: str, sources: nn.Vocabulary, targets: nn.Vocabulary) -> list[tuple[list[int], list[int]]]:

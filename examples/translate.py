@@ -206,8 +206,7 @@ def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, Corpus, La
     if weights is None:
         languages = Languages.of(found.train, options.level, options.min_freq if options.level == "word" else 1)
     else:
-        sides = (nn.Vocabulary(facts[side][len(SPECIALS) :], specials=SPECIALS) for side in ("sources", "targets"))
-        languages = Languages(options.level, *sides)
+        languages = Languages(options.level, *(nn.Vocabulary([], specials=facts[side]) for side in ("sources", "targets")))
     mg.manual_seed(options.seed)
     model = translator(len(languages.source), len(languages.target), options).to(options.device)
     if weights is not None:
@@ -220,6 +219,7 @@ def learn(model: nn.EncoderDecoder, found: Corpus, languages: Languages, options
     parameters = sum(each.numel() for each in model.parameters())
     V, unit = (len(languages.source), len(languages.target)), "words" if options.level == "word" else "characters"
     print(f"{len(found.train):,} pairs to learn from, {V[0]:,} and {V[1]:,} different {unit}; {parameters:,} parameters", flush=True)
+    options.epochs = options.epochs or command_line.choose_epochs(options, len(found.train))
     examples = encode(found.train, options.level, languages.source, languages.target)
     losses = train(model, examples, options)
     facts = {name: getattr(options, name) for name in command_line.FACTS}

@@ -10,20 +10,21 @@ import number_pairs
 import running
 from sentence_pairs import Corpus, read_tsv, split, split_by_sources, tokens
 
-__all__ = ["FACTS", "choose_level", "complete", "corpus", "parser", "require_sentence", "shorter"]
+__all__ = ["FACTS", "choose_epochs", "choose_level", "complete", "corpus", "parser", "require_sentence", "shorter"]
 
-FACTS = ("task", "to", "seed", "level", "lower", "quick", "longest", "cell", "attention", "embedding", "hidden", "layers")  # kept in the file
+FACTS = ("task", "to", "seed", "level", "lower", "quick", "most", "longest", "cell", "attention", "embedding", "hidden", "layers")  # kept in the file
 SIZES = {"embedding": 64, "hidden": 128, "layers": 1}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "numbers": {"epochs": 3, "batch": 64, "lr": 4e-3, "dropout": 0.0, "min_freq": 1, **SIZES},
-    "countries": {"epochs": 20, "batch": 32, "lr": 4e-3, "dropout": 0.2, "min_freq": 1, **SIZES},
-    "pairs": {"epochs": 10, "batch": 64, "lr": 4e-3, "dropout": 0.3, "min_freq": 2, **SIZES, "hidden": 192, "embedding": 96},
+DEFAULTS: dict[str, dict[str, Any]] = {  # `reads`: pairs read in all epochs together
+    "numbers": {"reads": 30_000, "batch": 64, "lr": 4e-3, "dropout": 0.0, "min_freq": 1, **SIZES},
+    "countries": {"reads": 52_000, "batch": 32, "lr": 4e-3, "dropout": 0.3, "min_freq": 1, "level": "char", **SIZES},
+    "pairs": {"reads": 80_000, "batch": 64, "lr": 4e-3, "dropout": 0.3, "min_freq": 2, **SIZES},
 }
 QUICK: dict[str, dict[str, Any]] = {
-    "numbers": {"epochs": 30, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 48},
-    "countries": {"epochs": 6, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 64},
-    "pairs": {"epochs": 6, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 64},
+    "numbers": {"reads": 21_000, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 48},
+    "countries": {"reads": 9_000, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 64},
+    "pairs": {"reads": 9_000, "batch": 16, "lr": 1e-2, "embedding": 32, "hidden": 64},
 }
+MOST_EPOCHS = 60
 NUMBERS, QUICK_NUMBERS = (1_000_000, 10_000, 2_000), (1_000, 700, 300)  # numbers below, to learn from, held out
 QUICK_PAIRS = 1_000
 
@@ -31,14 +32,14 @@ QUICK_PAIRS = 1_000
 def parser(description: str | None) -> argparse.ArgumentParser:
     """What the command line may say. Options left out are None until `complete` fills them in."""
     lines = running.parser(description, epochs=3, out="out/translate")
-    lines.set_defaults(epochs=None)
+    lines.set_defaults(epochs=None, reads=None)
     add = lines.add_argument
     add("--task", choices=("numbers", "countries"), help="numbers in words (the default), or names of countries and languages")
     add("--to", metavar="LANGUAGE", help="what English is translated to in a task (default: fr)")
     add("--pairs", metavar="FILE", help="sentences of your own instead of a task: lines source<TAB>target, as Tatoeba has them")
-    add("--most", type=running.size, metavar="N", help="learn from at most N random pairs (default: 20000)", default=20_000)
+    add("--most", type=running.size, metavar="N", help="keep the N shortest pairs (default: 10000)")
     add("--lower", action="store_true", default=None, help="put the sentences of --pairs into lower case")
-    add("--level", choices=("word", "char"), help="tokens (default: words, where most of the held-out ones are known, else characters)")
+    add("--level", choices=("word", "char"), help="tokens (default: characters for countries, else words where most held-out ones are known)")
     add("--min-freq", type=running.size, metavar="N", help="rarer tokens are <unk> (default: 2 for words of --pairs, else 1)")
     add("--longest", type=running.size, metavar="N", help="pairs with more tokens are left out (default: 40 words, 80 characters)")
     add("--cell", choices=("rnn", "lstm", "gru"), help="default: gru")
@@ -75,7 +76,7 @@ def complete(lines: argparse.ArgumentParser, options: argparse.Namespace, loaded
     options.task = options.task or "numbers"
     if options.task == "pairs" and not options.pairs and not options.sentence:
         lines.error(f"the model in {options.load} was trained on --pairs FILE: name the file again to measure it, or give --sentence")
-    defaults = {"to": "fr", "lower": False, "cell": "gru", "attention": "dot", **DEFAULTS[options.task]}
+    defaults = {"to": "" if options.task == "pairs" else "fr", "most": 10_000, "lower": False, "cell": "gru", "attention": "dot", **DEFAULTS[options.task]}
     for name, default in (defaults | (QUICK[options.task] if options.quick else {})).items():
         if getattr(options, name) is None:
             setattr(options, name, default)
@@ -98,6 +99,11 @@ def corpus(options: argparse.Namespace) -> Corpus:
         pairs = country_pairs.names(options.to)
     most = min(options.most, QUICK_PAIRS) if options.quick else options.most
     return split_by_sources(pairs, options.seed, most, held_out=200 if options.quick else 1000)
+
+
+def choose_epochs(options: argparse.Namespace, pairs: int) -> int:
+    """As many passes over so many pairs as the task's number of reads asks for."""
+    return min(max(options.reads // pairs, 1), MOST_EPOCHS)
 
 
 def choose_level(found: Corpus) -> str:

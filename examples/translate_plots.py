@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fonts import drawable, families_for
 from running import pyplot
 
 __all__ = ["attention_maps", "loss_curve"]
+
+CELL, MARGIN = 0.24, 1.1  # inches: a token, and the labels beside a map
+LONGEST = 45  # tokens that are drawn
 
 
 def loss_curve(path: Path, losses: list[float], per_epoch: int) -> str:
@@ -34,32 +38,36 @@ def attention_maps(path: Path, examples: list[tuple[list[str], list[str], np.nda
     plots = pyplot()
     if plots is None:
         return "no picture of the attention"
+    examples = [(source[:LONGEST], written[:LONGEST], weights[:LONGEST, :LONGEST]) for source, written, weights in examples]
     families, missing = families_for(character for source, written, _ in examples for token in (*source, *written) for character in token)
     across = min(2, len(examples))
-    down = -(-len(examples) // across)
-    cell = 0.34  # inches for a token
-    wide, high = (max(len(example[side]) for example in examples) for side in (0, 1))
-    with plots.rc_context({"font.family": families}):
-        size = (across * (cell * wide + 2.2), down * (cell * high + 1.9) + 0.6)
-        figure, grid = plots.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
-        for axes, example in zip(grid.flat, examples, strict=False):
-            image = _heat_map(axes, *example, missing)
+    rows = [examples[start : start + across] for start in range(0, len(examples), across)]
+    wide = [max(len(row[column][0]) for row in rows if column < len(row)) for column in range(across)]
+    high = [max(len(example[1]) for example in row) for row in rows]
+    size = (CELL * sum(wide) + MARGIN * across + 1, CELL * sum(high) + MARGIN * len(rows) + 0.5)
+    with plots.rc_context({"font.family": families, "font.size": 9}):
+        figure, grid = plots.subplots(
+            len(rows), across, figsize=size, squeeze=False, layout="constrained", width_ratios=wide, height_ratios=high
+        )
         for axes in grid.flat[len(examples) :]:
             axes.axis("off")
-        figure.colorbar(image, ax=grid, label="weight", shrink=0.6)
-        figure.suptitle("Where the decoder looked (columns: read) before it wrote a token (rows)")
+        for axes, example in zip(grid.flat, examples, strict=False):
+            image = _heat_map(axes, *example, missing)
+        figure.colorbar(image, ax=grid, label="weight", shrink=0.6, aspect=30)
+        figure.suptitle("Rows: written.  Columns: read.\nDark: where the decoder looked", fontsize=10)
         figure.savefig(path, dpi=120)
     plots.close(figure)
     none = f" (no installed font has {len(missing)} of its characters: they are written as numbers)" if missing else ""
     return f"attention          {path}{none}"
 
 
-def _heat_map(axes: object, source: list[str], written: list[str], weights: np.ndarray, missing: set[str]) -> object:
+def _heat_map(axes: Any, source: list[str], written: list[str], weights: np.ndarray, missing: set[str]) -> Any:
     """One sentence."""
-    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")  # type: ignore[attr-defined]
-    for axis, labels in ((axes.xaxis, source), (axes.yaxis, written)):  # type: ignore[attr-defined]
-        shown = [drawable("␣" if label == " " else label, missing).replace("$", r"\$") for label in labels]
-        axis.set_ticks(range(len(labels)), shown)
-    axes.xaxis.tick_top()  # type: ignore[attr-defined]
-    axes.tick_params(axis="x", rotation=60)  # type: ignore[attr-defined]
+    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    for axis, labels in ((axes.xaxis, source), (axes.yaxis, written)):
+        axis.set_ticks(range(len(labels)), [drawable("␣" if label == " " else label, missing).replace("$", r"\$") for label in labels])
+    axes.xaxis.tick_top()
+    if max(map(len, source)) > 2:
+        for label in axes.get_xticklabels():
+            label.set(rotation=60, ha="left", rotation_mode="anchor")
     return image
