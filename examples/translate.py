@@ -153,10 +153,10 @@ def measure(model: nn.EncoderDecoder, found: Corpus, languages: Languages, optio
     print(running.table([f"held out: {len(sources):,}", "exact", f"BLEU of {unit}"], rows))
     best = list(answers)[2]
     for (source, targets), answer in list(zip(found.held_out, answers[best], strict=True))[:5]:
-        print(f"    {source} = {answer}" + ("" if tokens(answer, options.level) in [tokens(each, options.level) for each in targets]
-                                           else f"   (right: {targets[0]})"))  # fmt: skip
-    (exact, bleu), baseline = scores[best], max((scores[each] for each in list(answers)[:2]))
-    print(f"exact match on {len(sources):,} held-out sources: {exact:.1%}, BLEU {bleu:.1f}; best baseline {baseline[0]:.1%}, {baseline[1]:.1f}")
+        right = any(tokens(answer, options.level) == tokens(target, options.level) for target in targets)
+        print(f"    {source} = {answer}" + ("" if right else f"   (right: {targets[0]})"))
+    (exact, bleu), (least, least_bleu) = scores[best], max(scores["nearest pair"], scores["word by word"])
+    print(f"{len(sources):,} held-out sources: exact match {exact:.1%}, BLEU {bleu:.1f}; best baseline {least:.1%}, {least_bleu:.1f}")
 
 
 def show_attention(model: nn.EncoderDecoder, sentences: list[str], languages: Languages, options: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ def word_by_word(train: list[tuple[str, str]], sources: list[str]) -> list[str]:
 
 
 def nearest_pair(train: list[tuple[str, str]], sources: list[str], level: str) -> list[str]:
-    """The translation of the training source whose counts of tokens are at the smallest angle to those of the source; of several, the first."""
+    """The translation of the training source whose counts of tokens are at the smallest angle to the source's; of several, the first."""
     number = {token: i for i, token in enumerate(sorted({token for source, _ in train for token in tokens(source, level)}))}
 
     def directions(texts: list[str]) -> np.ndarray:

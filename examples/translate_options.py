@@ -12,7 +12,8 @@ from sentence_pairs import Corpus, read_tsv, split, split_by_sources, tokens
 
 __all__ = ["FACTS", "choose_epochs", "choose_level", "complete", "corpus", "parser", "require_sentence", "shorter"]
 
-FACTS = ("task", "to", "seed", "level", "lower", "quick", "most", "longest", "cell", "attention", "embedding", "hidden", "layers")  # kept in the file
+DATA = ("task", "to", "seed", "quick", "most", "level", "lower", "longest")
+FACTS = (*DATA, "cell", "attention", "embedding", "hidden", "layers")  # what the model's file keeps
 SIZES = {"embedding": 64, "hidden": 128, "layers": 1}
 DEFAULTS: dict[str, dict[str, Any]] = {  # `reads`: pairs read in all epochs together
     "numbers": {"reads": 30_000, "batch": 64, "lr": 4e-3, "dropout": 0.0, "min_freq": 1, **SIZES},
@@ -39,7 +40,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--pairs", metavar="FILE", help="sentences of your own instead of a task: lines source<TAB>target, as Tatoeba has them")
     add("--most", type=running.size, metavar="N", help="keep the N shortest pairs (default: 10000)")
     add("--lower", action="store_true", default=None, help="put the sentences of --pairs into lower case")
-    add("--level", choices=("word", "char"), help="tokens (default: characters for countries, else words where most held-out ones are known)")
+    add("--level", choices=("word", "char"), help="of tokens (default: char for countries, else word where most held-out ones are known)")
     add("--min-freq", type=running.size, metavar="N", help="rarer tokens are <unk> (default: 2 for words of --pairs, else 1)")
     add("--longest", type=running.size, metavar="N", help="pairs with more tokens are left out (default: 40 words, 80 characters)")
     add("--cell", choices=("rnn", "lstm", "gru"), help="default: gru")
@@ -76,7 +77,8 @@ def complete(lines: argparse.ArgumentParser, options: argparse.Namespace, loaded
     options.task = options.task or "numbers"
     if options.task == "pairs" and not options.pairs and not options.sentence:
         lines.error(f"the model in {options.load} was trained on --pairs FILE: name the file again to measure it, or give --sentence")
-    defaults = {"to": "" if options.task == "pairs" else "fr", "most": 10_000, "lower": False, "cell": "gru", "attention": "dot", **DEFAULTS[options.task]}
+    to = "" if options.task == "pairs" else "fr"
+    defaults = {"to": to, "most": 10_000, "lower": False, "cell": "gru", "attention": "dot"} | DEFAULTS[options.task]
     for name, default in (defaults | (QUICK[options.task] if options.quick else {})).items():
         if getattr(options, name) is None:
             setattr(options, name, default)
@@ -119,7 +121,7 @@ def shorter(found: Corpus, level: str, longest: int) -> Corpus:
     train = [(source, target) for source, target in found.train if short(source) and short(target)]
     held_out = [(source, targets) for source, targets in found.held_out if short(source) and all(map(short, targets))]
     if not train or not held_out:
-        raise ValueError(f"nothing is left to {'measure' if train else 'learn'}: all pairs have more than --longest {longest} tokens ({level}s)")
+        raise ValueError(f"nothing is left to {'measure' if train else 'learn'}: all pairs are longer than --longest {longest} ({level}s)")
     return Corpus(train, held_out)
 
 

@@ -24,7 +24,8 @@ def loss_curve(path: Path, losses: list[float], per_epoch: int) -> str:
     epochs = np.arange(1, len(losses) + 1) / per_epoch
     width = max(1, len(losses) // 50)
     axes.plot(epochs, losses, color="#56B4E9", linewidth=0.8, label="each batch")
-    axes.plot(epochs[width - 1 :], np.convolve(losses, np.ones(width) / width, mode="valid"), color="#0072B2", linewidth=2, label="running mean")
+    means = np.convolve(losses, np.ones(width) / width, mode="valid")
+    axes.plot(epochs[width - 1 :], means, color="#0072B2", linewidth=2, label="running mean")
     axes.set(xlabel="epochs", ylabel="mean of -ln p per token", yscale="log", title="A translator learns")
     axes.grid(alpha=0.3)
     axes.legend()
