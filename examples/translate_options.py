@@ -67,8 +67,11 @@ def complete(lines: argparse.ArgumentParser, options: argparse.Namespace, loaded
     """Fill in what was left out: the loaded file's facts if there is one, then the defaults. Exits where they disagree."""
     if options.pairs and (options.task or options.to):
         lines.error("--pairs brings its own languages: leave --task and --to out")
-    asked_task = "pairs" if options.pairs else options.task
-    options.task = asked_task
+    if options.lower and not (options.pairs or options.load):
+        lines.error("--lower is for the sentences of --pairs")
+    if options.most and not loaded and not options.pairs and options.task != "countries":
+        lines.error(f"--most is for --pairs and names; of the numbers {NUMBERS[1]:,} are learnt, and {QUICK_NUMBERS[1]} with --quick")
+    options.task = "pairs" if options.pairs else options.task
     for name, value in loaded.items():
         asked = getattr(options, name)
         if name not in ("seed", "quick") and asked not in (None, value):

@@ -163,6 +163,8 @@ REFUSED = [
     (["--pairs", "{folder}/latin1"], "latin1 is not UTF-8"),
     (["--pairs", "{folder}/ten", "--longest", "1"], "nothing is left to learn: all pairs are longer than --longest 1 (words)"),
     (["--pairs", "{folder}/ten", "--to", "de"], "--pairs brings its own languages"),
+    (["--lower"], "--lower is for the sentences of --pairs"),
+    (["--most", "5"], "--most is for --pairs and names"),
     (["--task", "poems"], "invalid choice: 'poems'"),
     (["--cell", "transformer"], "invalid choice: 'transformer'"),
     (["--teacher-forcing", "1.5"], "--teacher-forcing: must be in [0, 1]"),
