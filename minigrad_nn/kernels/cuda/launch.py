@@ -34,8 +34,9 @@ class Kernel(NamedTuple):
     cooperative: bool = False  # whether all blocks have to be there at once
 
     def source(self) -> str:
-        """The whole text for a compiler."""
-        return "".join(f"constexpr int {name} = {value};\n" for name, value in self.sizes) + read(self.file)
+        """The whole text for a compiler, without signs that only comments have: CuPy may write it in any encoding."""
+        sizes = "".join(f"constexpr int {name} = {value};\n" for name, value in self.sizes)
+        return (sizes + read(self.file)).encode("ascii", "replace").decode()
 
 
 @functools.cache
