@@ -26,7 +26,7 @@ import minigrad_nn as nn
 from minigrad import backend
 from minigrad_nn import kernels, recurrent
 from minigrad_nn.kernels import Steps, cuda
-from minigrad_nn.kernels.cuda import launch, steps
+from minigrad_nn.kernels.cuda import launch, spread, steps
 
 pytestmark = pytest.mark.host_only("emulates on the CPU")
 needs_compiler = pytest.mark.skipif(not is_there(), reason="emulating needs g++")
@@ -139,6 +139,36 @@ def test_values_and_gradients(kind: str, H: int, emulator: Emulator) -> None:
         before = {name: value.copy() for name, value in (c.inputs | c.given).items()}
         assert wrong(compute(c, cuda), reference(c)) == [], c
         assert all(np.array_equal(before[name], value) for name, value in (c.inputs | c.given).items()), seed
+
+
+def spread_over(blocks: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every layer use the kernels for large ones, on a device of so many multiprocessors, with tiles of two rows."""
+    emulator.blocks_at_once = blocks
+    monkeypatch.setattr(spread, "TILE", 2)
+    for module in (cuda.rnn, cuda.lstm, cuda.gru):
+        monkeypatch.setattr(module, "MOST", 0)
+        module.spread_out.cache_clear()
+
+
+@needs_compiler
+@pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + [("lstm", 1), ("gru", 2), ("tanh", 3)])
+def test_spread_over_blocks(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread_over(3, emulator, monkeypatch)
+    for seed in range(8):
+        c = case(seed, kind, H)
+        assert wrong(compute(c, cuda), reference(c)) == [], c
+    assert {each for each in emulator.launched if "forward" in each} == {f"{c.family}_spread_forward"}
+
+
+@needs_compiler
+@pytest.mark.parametrize(("kind", "H"), [("lstm", 129), ("gru", 161), ("tanh", 257)])
+def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More columns than a warp takes at once."""
+    emulator.blocks_at_once = 132
+    monkeypatch.setattr(spread, "COPIES", 2)
+    getattr(cuda, "rnn" if kind == "tanh" else kind).spread_out.cache_clear()
+    c = case(1, kind, H, [3, 1], everything=True)
+    assert wrong(compute(c, cuda), reference(c)) == [], c
 
 
 @needs_compiler
@@ -258,7 +288,7 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     there = backend.on(minigrad.device("strict"))
     assert not cuda.serves("lstm", 64, np.float32, backend.CPU)  # no launcher there
     monkeypatch.setitem(launch.LAUNCHERS, "strict", Emulator())
-    for kind, most in (("rnn", 256), ("lstm", 128), ("gru", 160)):
+    for kind, most in (("rnn", 1024), ("lstm", 1024), ("gru", 1024)):
         assert cuda.serves(kind, 1, "float32", there) and cuda.serves(kind, most, "float32", there)
         assert not cuda.serves(kind, most + 1, "float32", there) and not cuda.serves(kind, 0, "float32", there)
         assert not cuda.serves(kind, 8, "float64", there) and not cuda.serves(kind, 8, "float16", there)
@@ -267,6 +297,9 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not cuda.serves("lstm", 8, "float32", there, projection=True)
     monkeypatch.setattr(Emulator, "shared_bytes", 99 * 1024)  # a smaller GPU
     assert not cuda.serves("lstm", 128, "float32", there) and cuda.serves("lstm", 64, "float32", there)
+    monkeypatch.setattr(Emulator, "shared_bytes", 227 * 1024)
+    monkeypatch.setattr(Emulator, "blocks_at_once", 108)
+    assert not cuda.serves("lstm", 1024, "float32", there) and cuda.serves("lstm", 864, "float32", there)
 
 
 @needs_compiler
@@ -302,9 +335,8 @@ class Removal(NamedTuple):
     place: int
 
 
-BARRIER = re.compile(r"__syncthreads\(\);|grid_barrier\([^;]*\);")
+BARRIER = re.compile(r"__syncthreads\(\);|grid_barrier\(arrived, wanted\);|while \(.*\) __nanosleep\(20\);")
 REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(BARRIER.findall(launch.read(file))))]
-KINDS_OF = {"rnn.cu": "tanh", "lstm.cu": "lstm", "gru.cu": "gru"}
 
 
 def without(removal: Removal) -> Callable[[str], str]:
@@ -322,11 +354,13 @@ def without(removal: Removal) -> Callable[[str], str]:
 
 @needs_compiler
 @pytest.mark.parametrize("removal", REMOVALS, ids=lambda removal: f"{removal.file}-{removal.place}")
-def test_every_barrier_is_needed(removal: Removal, emulator: Emulator) -> None:
+def test_every_barrier_is_needed(removal: Removal, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, some order of threads gives wrong numbers."""
     emulator.change = without(removal)
-    kind = KINDS_OF[removal.file]
-    c = case(7, kind, SIZES[kind][-1], [2, 2, 1], everything=True)
+    kind = removal.file.partition(".")[0].partition("_")[0].replace("rnn", "tanh")
+    if "spread" in removal.file:
+        spread_over(3, emulator, monkeypatch)
+    c = case(7, kind, SIZES[kind][-1], [5, 5, 1], everything=True)
     want = reference(c)
     assert any(wrong(compute(c, cuda), want) for _ in range(10)), f"nobody misses barrier {removal.place} of {removal.file}"
 
@@ -350,7 +384,7 @@ class Text(NamedTuple):
     function: str
     threads: int = 64
     shared_bytes: int = 256
-    cooperative: bool = False
+    blocks: int = 0
 
     def source(self) -> str:
         return self.text
@@ -439,17 +473,25 @@ def test_sources_are_part_of_what_is_installed() -> None:
     assert {*patterns} == {"*.cu", "*.cuh"}
 
 
-COMPILED = {
-    **{(kernel.file, kernel.sizes): kernel for kind, H in LARGEST.items() for kernel in (
-        cuda.rnn.kernels(H) if kind == "tanh" else getattr(cuda, kind).kernels(H))},
-    (steps.TABLE.file, steps.TABLE.sizes): steps.TABLE,
-}  # fmt: skip
+def compiled() -> Iterator[tuple[launch.Kernel, str]]:
+    """Every source at its largest size, for an H100 (132 multiprocessors) and an A100 (108)."""
+    for arch, multiprocessors in (("sm_90", 132), ("sm_80", 108)):
+        yield steps.TABLE, arch
+        for module in (cuda.rnn, cuda.lstm, cuda.gru):
+            yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
+            H = max(H for H in range(512, spread.MOST + 1) if all(has_room(each) for each in module.spread_out(H, multiprocessors)))
+            yield from ((each, arch) for each in module.spread_out(H, multiprocessors))
+
+
+def has_room(kernel: launch.Kernel) -> bool:
+    return kernel.registers * kernel.threads <= launch.REGISTERS
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="compiling needs nvcc")
 def test_every_kernel_compiles_without_spills(tmp_path: Path) -> None:
     """For an H100 and an A100, at the largest sizes."""
-    jobs = [(kernel, arch) for kernel in COMPILED.values() for arch in ("sm_90", "sm_80")]
+    jobs = list(compiled())
+    assert {kernel.file for kernel, _ in jobs} == set(SOURCES)
     with concurrent.futures.ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         found = list(pool.map(lambda job: resources(*job, tmp_path), jobs))
     for (kernel, arch), functions in zip(jobs, found):

@@ -124,7 +124,7 @@ class Emulator:
         self.seed += 1
         self.launched.append(name)
         problem = getattr(compiled, f"launch_{name}")(
-            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.cooperative), pointers
+            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers
         )  # fmt: skip
         if problem:
             raise RuntimeError(f"{name}: {problem.decode()}")

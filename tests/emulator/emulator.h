@@ -31,6 +31,8 @@ struct alignas(16) float4 {
 
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+inline int min(int a, int b) { return a < b ? a : b; }
+
 namespace emulator {
 
 extern dim3 thread, block, threads, blocks;  // of the fibre that runs: where it is, and how many there are

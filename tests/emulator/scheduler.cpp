@@ -95,7 +95,7 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
 }
 
 // One of the fibres that can run. Of `choices` drawn at random the one in the warp of highest priority: with one choice all go
-// about alike, with several some warps run far ahead of others, as far as barriers let them.
+// about alike; with many some warps run far ahead of others, as far as barriers let them, until priorities are drawn anew.
 Fibre* choose(unsigned choices) {
     size_t best = dice() % ready.size();
     for (unsigned k = 1; k < choices; ++k) {
@@ -134,12 +134,12 @@ bool release(Block& home) {
 }
 
 bool finish(std::vector<Block>& together) {
-    const unsigned choices[] = {1, 2, 8};
-    const unsigned chosen = choices[dice() % 3];
+    const unsigned choices[] = {1, 4, 64}, periods[] = {64, 512, 4096};
+    const unsigned chosen = choices[dice() % 3], period = periods[dice() % 3];
     const auto shuffle = [&] { for (Block& home : together) for (Warp& warp : home.warps) warp.priority = dice(); };
     shuffle();
     while (!ready.empty()) {
-        if (dice() % 256 == 0) shuffle();
+        if (dice() % period == 0) shuffle();
         Fibre* fibre = choose(chosen);
         resume(fibre);
         if (trouble[0] || !release(*fibre->home)) return false;

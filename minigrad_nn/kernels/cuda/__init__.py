@@ -1,8 +1,10 @@
 """Whole sequences in one launch on an NVIDIA GPU, with the recurrent weights on chip: the kernels of ../ in CUDA.
 
-`rnn`, `lstm` and `gru` have the `forward` and `backward` of the modules one floor up; `serves` says for which layers. Read in
-this order: product.cuh, steps.cuh, rnn.cu, rnn.py, lstm.cu, gru.cu; then launch.py. Nothing here was run on a GPU yet: tests
-run these sources on a processor, thread by thread (tests/emulator).
+Small layers run a block for each row of the batch; for larger ones all blocks share the weights, and wait for each other once a
+step (spread.cuh). `rnn`, `lstm` and `gru` have the `forward` and `backward` of the modules one floor up; `serves` says for which
+layers. Read in this order: product.cuh, steps.cuh, rnn.cu, rnn.py, lstm.cu, gru.cu, spread.cuh, lstm_spread.cu; then launch.py.
+
+Nothing here was run on a GPU yet: tests run these sources on a processor, thread by thread (tests/emulator).
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import gru, lstm, rnn
-from .launch import LAUNCHERS, launcher_of
+from . import gru, lstm, rnn, spread
+from .launch import LAUNCHERS, fits
 
 __all__ = ["gru", "lstm", "rnn", "serves"]
 
@@ -31,8 +33,8 @@ def serves(
     False
     """
     module = KINDS[kind]
-    if xp.device_type not in LAUNCHERS or np.dtype(dtype) != np.float32 or not 0 < H <= module.MOST:
+    if xp.device_type not in LAUNCHERS or np.dtype(dtype) != np.float32 or not 0 < H <= spread.MOST:
         return False
     if projection or not reset_after or activation not in rnn.ACTIVATIONS:
         return False
-    return max(kernel.shared_bytes for kernel in module.kernels(H)) <= launcher_of(xp).limits(xp)[0]
+    return all(fits(xp, kernel) for kernel in module.kernels(xp, H))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "launch", "launcher_of", "read", "rooms"]
+__all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "fits", "launch", "launcher_of", "read", "rooms"]
 
 HERE = Path(__file__).parent
 REGISTERS = 2**16  # of a multiprocessor, in all GPUs of the last ten years
@@ -31,7 +31,8 @@ class Kernel(NamedTuple):
     sizes: tuple[tuple[str, int], ...]
     threads: int
     shared_bytes: int = 0
-    cooperative: bool = False  # whether all blocks have to be there at once
+    blocks: int = 0  # that have to be there at once, because they wait for each other; 0 for any number that never do
+    registers: int = 0  # without which a thread cannot do
 
     def source(self) -> str:
         """The whole text for a compiler, without signs that only comments have: CuPy may write it in any encoding."""
@@ -80,24 +81,28 @@ class CupyLauncher:
 
     def __init__(self) -> None:
         self.compiled: dict[tuple[Kernel, int], Any] = {}
+        self.asked: dict[int, tuple[int, int]] = {}
 
     def limits(self, xp: Any) -> tuple[int, int]:
         """What the current device says about itself."""
-        attributes = xp.library.cuda.Device().attributes
-        return attributes["MaxSharedMemoryPerBlockOptin"], attributes["MultiProcessorCount"]
+        here = xp.library.cuda.Device()
+        if here.id not in self.asked:
+            attributes = here.attributes
+            self.asked[here.id] = attributes["MaxSharedMemoryPerBlockOptin"], attributes["MultiProcessorCount"]
+        return self.asked[here.id]
 
     def launch(self, xp: Any, kernel: Kernel, blocks: int, arguments: tuple[Any, ...]) -> None:
         """Start a kernel on the current stream."""
         number = xp.library.cuda.Device().id
         if (kernel, number) not in self.compiled:
             self.compiled[kernel, number] = self._compile(xp, kernel)
-        if kernel.cooperative and blocks > self.limits(xp)[1]:
+        if kernel.blocks > self.limits(xp)[1]:
             raise ValueError(f"{kernel.function} needs {blocks} blocks at once, but there are {self.limits(xp)[1]} multiprocessors")
         self.compiled[kernel, number]((blocks,), (kernel.threads,), arguments, shared_mem=kernel.shared_bytes)
 
     def _compile(self, xp: Any, kernel: Kernel) -> Any:
         compiled = xp.library.RawKernel(
-            kernel.source(), kernel.function, options=("--std=c++17",), enable_cooperative_groups=kernel.cooperative
+            kernel.source(), kernel.function, options=("--std=c++17",), enable_cooperative_groups=kernel.blocks > 0
         )
         if kernel.shared_bytes > 48 * 1024:  # more than that has to be asked for
             compiled.max_dynamic_shared_size_bytes = kernel.shared_bytes
@@ -115,11 +120,23 @@ def launcher_of(xp: Any) -> Launcher:
 
 
 def launch(xp: Any, kernel: Kernel, blocks: int, *arguments: Any) -> None:
-    """Start a kernel with arrays, numbers, structures and None for arrays that are not there; with no blocks, do nothing."""
+    """Start a kernel with arrays, numbers, structures and None for arrays that are not there; with no blocks, do nothing.
+
+    A kernel that says how many blocks it has gets those, and a counter of blocks at its barriers.
+    """
     for place, each in enumerate(arguments):
         _check(kernel.function, place, each)
-    if blocks:
+    if blocks and kernel.blocks:
+        launcher_of(xp).launch(xp, kernel, kernel.blocks, (*arguments, xp.zeros(1, np.uint32)))
+    elif blocks:
         launcher_of(xp).launch(xp, kernel, blocks, arguments)
+
+
+def fits(xp: Any, kernel: Kernel) -> bool:
+    """Whether the current device has what a block needs."""
+    shared_bytes, multiprocessors = launcher_of(xp).limits(xp)
+    enough_registers = kernel.registers * -(-kernel.threads // 128) * 128 <= REGISTERS
+    return kernel.shared_bytes <= shared_bytes and kernel.blocks <= multiprocessors and enough_registers
 
 
 def _check(function: str, place: int, given: Any) -> None:

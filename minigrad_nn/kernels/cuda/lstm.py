@@ -1,22 +1,26 @@
-"""The LSTM on a GPU, whole sequence in one launch: drives lstm.cu. Read that; `forward` and `backward` are called like those of
-../lstm.py and give the same, for layers without a projection."""
+"""The LSTM on a GPU, whole sequence in one launch: drives lstm.cu, and lstm_spread.cu for large layers. Read these.
+
+`forward` and `backward` are called like those of ../lstm.py and give the same, for layers without a projection.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Collection
+from typing import Any
 
 from minigrad.backend import Array, of
 
 from ..lstm import NAMES
 from ..steps import Steps
-from .launch import Kernel, launch, rooms
+from . import spread
+from .launch import Kernel, launch, launcher_of, rooms
 from .steps import Saved as Kept
 from .steps import contiguous, gradients, offsets_of, path, projected, room
 
-__all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels"]
+__all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
-MOST = 128  # units whose weights fit on chip
+MOST = 128  # units whose weights fit into one block
 
 Weights = tuple[Array, Array, Array | None, Array | None, Array | None]
 
@@ -33,9 +37,21 @@ class Saved(Kept):
         return self.kept["v"] + self.gate(0) * self.gate(2)  # (5)
 
 
+def kernels(xp: Any, H: int) -> tuple[Kernel, Kernel]:
+    """Forward and backward for a size, on the current device."""
+    return on_chip(H) if H <= MOST else spread_out(H, launcher_of(xp).limits(xp)[1])
+
+
 @functools.cache
-def kernels(H: int) -> tuple[Kernel, Kernel]:
-    """Forward and backward for a size."""
+def spread_out(H: int, multiprocessors: int) -> tuple[Kernel, Kernel]:
+    """The kernels in lstm_spread.cu and lstm_spread_back.cu: all blocks have the weights between them."""
+    ahead = spread.forward_kernel("lstm", H, multiprocessors, rows=4, units=1)
+    return ahead, spread.backward_kernel("lstm", H, multiprocessors, gates=4)
+
+
+@functools.cache
+def on_chip(H: int) -> tuple[Kernel, Kernel]:
+    """The kernels in lstm.cu: a block for each row of the batch, with all weights."""
     threads = -(-H // 8) * 32
     ahead = rooms(rows=4, team=4, columns=H, threads=threads, working=48)
     back = rooms(rows=4, team=16, columns=4 * H, threads=threads, working=48)
@@ -59,7 +75,7 @@ def forward(
     h_n, c_n = xp.empty((steps.B, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     v = xp.empty((steps.N, H), x.dtype) if keep else None
     given = (contiguous(each) for each in (w_hh, b_ih, b_hh, h_0, c_0))
-    launch(xp, kernels(H)[0], steps.B, *given, *path(steps, offsets), gates, v, y, h_n, c_n)
+    launch(xp, kernels(xp, H)[0], steps.B, *given, *path(steps, offsets), gates, v, y, h_n, c_n)
     return y, h_n, c_n, Saved(steps, H, offsets, gates=gates, v=v) if keep else None
 
 
@@ -74,9 +90,9 @@ def backward(
     """
     xp, steps, H, dtype = of(x), saved.steps, saved.hidden_size, x.dtype
     da, h_before = xp.empty((steps.N, 4 * H), dtype), room(xp, wanted, "w_hh", (steps.N, H), dtype)
-    states = {name: room(xp, wanted, name, (steps.B, H), dtype) for name in ("h_0", "c_0")}
+    states = {name: xp.empty((steps.B, H), dtype) for name in ("h_0", "c_0")}
     kept = (saved.kept["gates"], saved.kept["v"])
     w_hh, h_0, *given = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n, dc_n, dcells))
     where = path(steps, saved.offsets)
-    launch(xp, kernels(H)[1], steps.B, w_hh, h_0, *where, *kept, *given, da, h_before, *states.values())
+    launch(xp, kernels(xp, H)[1], steps.B, w_hh, h_0, *where, *kept, *given, da, h_before, *states.values())
     return gradients(wanted, x, weights[0], da, da, h_before, states)

@@ -14,15 +14,8 @@
 // Sizes: H, THREADS, HELD_FORWARD, HELD_BACKWARD, ACTIVATION (0 tanh, 1 relu, 2 sigmoid). Thread u has unit u in its care.
 
 #include "product.cuh"
+#include "activation.cuh"
 #include "steps.cuh"
-
-__device__ inline float activation(float a) {
-    return ACTIVATION == 1 ? fmaxf(a, 0.0f) : tanh_or_sigmoid(a, ACTIVATION == 0);
-}
-
-__device__ inline float slope(float h) {
-    return ACTIVATION == 0 ? 1.0f - h * h : ACTIVATION == 1 ? float(h > 0.0f) : h * (1.0f - h);
-}
 
 // y (N, H) comes in as W_ih @ x and goes out as h; h_n (B, H). b_ih, b_hh (H) and h_0 (B, H) may be null.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_forward(
