@@ -40,7 +40,7 @@ extern dim3 thread, block, threads, blocks;  // of the fibre that runs: where it
 void* shared_memory();
 void wait_for_block(int line);
 uint32_t exchange(int line, uint32_t value, int lane);  // wait for the warp, then read the value of another lane
-void let_others_run();
+void watch();  // let others run, and look again later
 
 // Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
 // all at once if they are to be together.
@@ -114,7 +114,7 @@ inline unsigned atomicAdd(unsigned* place, unsigned value) {
     return old;
 }
 inline void __threadfence() {}
-inline void __nanosleep(unsigned) { emulator::let_others_run(); }
+inline void __nanosleep(unsigned) { emulator::watch(); }
 template <class T>
 inline T __ldcg(const T* place) { return *place; }
 template <class T>

@@ -23,7 +23,6 @@ enum class State { ready, at_barrier, in_exchange, done };
 struct Warp {
     uint32_t values[2][32];  // of this exchange and of the one before, which others may still be reading
     int arrived = 0, size = 0;
-    unsigned priority = 0;
 };
 
 struct Block;
@@ -31,9 +30,12 @@ struct Block;
 struct Fibre {
     ucontext_t context;
     State state = State::ready;
+    bool watching = false;  // memory, in a loop
+    bool asleep = false;    // one of those that are slow in this launch
     int line = 0;         // where it waits
     int exchanges = 0;    // how many it was in
     unsigned number = 0;  // in its block
+    unsigned priority = 0;
     Block* home = nullptr;
 };
 
@@ -94,14 +96,17 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     }
 }
 
-// One of the fibres that can run. Of `choices` drawn at random the one in the warp of highest priority: with one choice all go
-// about alike; with many some warps run far ahead of others, as far as barriers let them, until priorities are drawn anew.
+// One of the fibres that can run. Of `choices` drawn at random the one of highest priority: with one choice all go
+// about alike; with many some run far ahead of others, as far as barriers let them, until priorities are drawn anew.
+// Those that only watch memory for a change get their turn less often, and those asleep when hardly anybody else can run.
 Fibre* choose(unsigned choices) {
+    const auto rank = [](const Fibre* each) { return each->asleep && dice() % 64 ? 2 : each->watching ? 1 : 0; };
     size_t best = dice() % ready.size();
-    for (unsigned k = 1; k < choices; ++k) {
-        size_t other = dice() % ready.size();
-        auto priority = [](Fibre* each) { return each->home->warps[each->number / 32].priority; };
-        if (priority(ready[other]) > priority(ready[best])) best = other;
+    int least = rank(ready[best]);
+    for (unsigned k = 1; k < choices || (least > 0 && k < 64); ++k) {
+        const size_t other = dice() % ready.size();
+        const int its = rank(ready[other]);
+        if (its < least || (its == least && ready[other]->priority > ready[best]->priority)) best = other, least = its;
     }
     Fibre* chosen = ready[best];
     ready[best] = ready.back();
@@ -111,6 +116,7 @@ Fibre* choose(unsigned choices) {
 
 void resume(Fibre* fibre) {
     running = fibre;
+    fibre->watching = false;
     thread.x = fibre->number;
     block.x = fibre->home->number;
     swapcontext(&scheduler, &fibre->context);
@@ -134,9 +140,16 @@ bool release(Block& home) {
 }
 
 bool finish(std::vector<Block>& together) {
-    const unsigned choices[] = {1, 4, 64}, periods[] = {64, 512, 4096};
+    const unsigned choices[] = {1, 4, 64}, periods[] = {64, 4096, 65536};
     const unsigned chosen = choices[dice() % 3], period = periods[dice() % 3];
-    const auto shuffle = [&] { for (Block& home : together) for (Warp& warp : home.warps) warp.priority = dice(); };
+    const unsigned group = dice() % 2 ? 1 : 32;  // threads that are as fast as each other: every one by itself, or a warp
+    const auto shuffle = [&] {
+        for (Block& home : together)
+            for (Fibre& each : home.fibres)
+                each.priority = each.number % group ? home.fibres[each.number - 1].priority : dice();
+    };
+    if (dice() % 2)  // a quarter of the threads of one block are far behind all others
+        for (Fibre& each : together[dice() % together.size()].fibres) each.asleep = dice() % 4 == 0;
     shuffle();
     while (!ready.empty()) {
         if (dice() % period == 0) shuffle();
@@ -153,6 +166,8 @@ bool finish(std::vector<Block>& together) {
 }
 
 }  // namespace
+
+void let_others_run();
 
 void* shared_memory() { return running->home->memory.data(); }
 
@@ -183,6 +198,11 @@ uint32_t exchange(int line, uint32_t value, int lane) {
 }
 
 void let_others_run() { sleep(State::ready, running->line); }
+
+void watch() {
+    running->watching = true;
+    let_others_run();
+}
 
 const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of) {
     dice.seed(seed);

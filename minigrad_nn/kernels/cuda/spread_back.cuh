@@ -22,7 +22,6 @@ struct Back {
     // dh += W_hhᵀ @ d for one tile, rows j to j + rows of step k, of this block's units; d (N, GATES · H), dh (B, H).
     __device__ void add(float* tile, const Steps& steps, int k, int j, int rows, const float* d, float* dh) const {
         float* sums = tile + TILE * VECTOR;  // (TILE, GATES, UNITS)
-        if (j > 0) __syncthreads();  // nobody reads the tile before any more
         fill_tile<VECTOR>(tile, rows, [&](int row, int column) {
             const int of = column / Part::WIDTH, place = column % Part::WIDTH;
             return place < H ? __ldcg(d + steps.row(k, j + row) * (GATES * H) + of * H + place) : 0.0f;
