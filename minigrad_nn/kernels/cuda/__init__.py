@@ -1,0 +1,40 @@
+"""Whole sequences in one launch on an NVIDIA GPU, with the recurrent weights on chip: the kernels of ../ in CUDA.
+
+Small layers run a block for each row of the batch; for larger ones all blocks share the weights, and wait for each other once a
+step (spread.cuh). `rnn`, `lstm` and `gru` have the `forward` and `backward` of the modules one floor up; `serves` says for which
+layers. Read in this order: product.cuh, steps.cuh, rnn.cu, rnn.py, lstm.cu, gru.cu, spread.cuh, lstm_spread.cu; then launch.py.
+
+Nothing here was run on a GPU yet: tests run these sources on a processor, thread by thread (tests/emulator).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import gru, lstm, rnn, spread
+from .launch import LAUNCHERS, fits
+
+__all__ = ["gru", "lstm", "rnn", "serves"]
+
+KINDS = {"rnn": rnn, "lstm": lstm, "gru": gru}
+
+
+def serves(
+    kind: str, H: int, dtype: Any, xp: Any, *, activation: str = "tanh", reset_after: bool = True, projection: bool = False
+) -> bool:
+    """Whether there is a kernel for a layer of H units, on the current device of the backend `xp`.
+
+    `kind` is "rnn", "lstm" or "gru"; any sequence will do, packed or not, in either direction.
+
+    >>> from minigrad.backend import CPU
+    >>> serves("lstm", 100, "float32", CPU)
+    False
+    """
+    module = KINDS[kind]
+    if xp.device_type not in LAUNCHERS or np.dtype(dtype) != np.float32 or not 0 < H <= spread.MOST:
+        return False
+    if projection or not reset_after or activation not in rnn.ACTIVATIONS:
+        return False
+    return all(fits(xp, kernel) for kernel in module.kernels(xp, H))

@@ -1,0 +1,38 @@
+// The way back of gru_spread.cu. dh_0 (B, H) carries gradients from step to step.
+//
+// Sizes: H, THREADS, TILE, COPIES, QUADS of a block.
+
+#include "spread_back.cuh"
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
+    const float* w_hh, const float* h_0, const int* offsets, int T, int B, int reverse,
+    const float* gates, const float* kept, const float* y, const float* dy, const float* dh_n,
+    float* da_x, float* da_h, float* h_before, float* dh_0, unsigned* arrived) {
+    extern __shared__ float4 shared[];
+    const Steps steps = {offsets, T, B, reverse};
+    Back<3, QUADS> back;
+    back.load(w_hh);
+    unsigned wanted = 0;
+    for (int k = T - 1; k >= 0; --k) {
+        const int size = steps.size(k);
+        for (int j = 0; j < size; j += TILE) {
+            back.each_unit(min(TILE, size - j), [&](int row, int unit) {
+                const int state = (j + row) * H + unit;
+                const size_t one = steps.row(k, j + row) * H + unit, three = steps.row(k, j + row) * 3 * H + unit;
+                const float r = gates[three], z = gates[three + H], n = gates[three + 2 * H];
+                const float before = state_before(steps, k, j + row, unit, y, h_0);
+                float dh = steps.has(k + 1, j + row) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+                dh += dy ? dy[one] : 0.0f;
+                const float dn = dh * (1.0f - n * n) * (1.0f - z), ds = dn * r;              // (3'), (4')
+                da_h[three] = da_x[three] = ds * kept[one] * (1.0f - r);                     // (1')
+                da_h[three + H] = da_x[three + H] = dh * (before - n) * z * (1.0f - z);      // (2')
+                da_h[three + 2 * H] = ds;
+                da_x[three + 2 * H] = dn;
+                dh_0[state] = dh * z;                                                        // (4')
+                if (h_before) h_before[one] = before;
+            });
+        }
+        grid_barrier(arrived, wanted);  // the gradients of all units are there
+        for (int j = 0; j < size; j += TILE) back.add(reinterpret_cast<float*>(shared), steps, k, j, min(TILE, size - j), da_h, dh_0);
+    }
+}

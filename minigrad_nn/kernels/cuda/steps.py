@@ -1,0 +1,86 @@
+"""What the drivers of all kernels have in common: the table of steps, products before and after, and what was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import Array, of
+
+from ..steps import Steps
+from .launch import Kernel, launch
+
+__all__ = ["Saved", "contiguous", "gradients", "path", "projected", "room"]
+
+NUMBERS = 1000  # that travel with a launch, whose arguments may have 4 KB
+TABLE = Kernel("steps.cu", "write_table", (("NUMBERS", NUMBERS),), threads=256)
+
+
+class Saved:
+    """What a forward pass keeps for backward passes: arrays (N, …) by name. Nobody changes them."""
+
+    def __init__(self, steps: Steps, hidden_size: int, offsets: Array | None, **kept: Array) -> None:
+        self.steps, self.hidden_size, self.offsets, self.kept = steps, hidden_size, offsets, kept
+
+    @property
+    def arrays(self) -> list[Array]:
+        """Everything that is kept here, for those who count bytes."""
+        return list(self.kept.values())
+
+    def gate(self, k: int) -> Array:
+        """Gate number k at every step, (N, H)."""
+        return self.kept["gates"][:, k * self.hidden_size : (k + 1) * self.hidden_size].copy()
+
+
+def offsets_of(xp: Any, steps: Steps) -> Array | None:
+    """The row where each step begins, (T + 1,), on the device, without a copy from the host; None where all steps are alike."""
+    if steps.uniform:
+        return None
+    table, numbers = xp.empty(steps.T + 1, np.int32), [0, *accumulate(steps.sizes)]
+    for first in range(0, len(numbers), NUMBERS):
+        part = numbers[first : first + NUMBERS]
+        brought = np.zeros((), [("value", np.int32, (NUMBERS,))])
+        brought["value"][: len(part)] = part
+        launch(xp, TABLE, 1, table, np.int32(first), np.int32(len(part)), brought)
+    return table
+
+
+def path(steps: Steps, offsets: Array | None) -> tuple[Any, ...]:
+    """The arguments by which a block finds its rows: offsets, T, B, reverse."""
+    return offsets, np.int32(steps.T), np.int32(steps.B), np.int32(steps.reverse)
+
+
+def contiguous(array: Array | None) -> Array | None:
+    """`array`, copied if its numbers are not neighbours in memory."""
+    return None if array is None else of(array).ascontiguousarray(array)
+
+
+def room(xp: Any, wanted: Collection[str], name: str, like: tuple[int, ...], dtype: Any) -> Array | None:
+    """Room for a result, if somebody wants it."""
+    return xp.empty(like, dtype) if name in wanted else None
+
+
+def projected(x: Array, w_ih: Array) -> Array:
+    """x @ W_ihᵀ for all steps, (N, G·H), with numbers that are neighbours."""
+    xp = of(x)
+    return xp.matmul(x, w_ih.T, out=xp.empty((x.shape[0], w_ih.shape[0]), x.dtype))
+
+
+def gradients(
+    wanted: Collection[str], x: Array, w_ih: Array, da_x: Array, da_h: Array, h_before: Array | None, states: dict[str, Array | None]
+) -> dict[str, Array]:
+    """The gradients named in `wanted`: those of states as they are, the others as products over all rows at once.
+
+    With the gradients of W_ih x + b_ih as rows da_x (N, G·H), those of W_hh h + b_hh as da_h, and x (N, I) and h (N, H) that entered:
+
+        dx = da_x @ W_ih        dW_ih = da_xᵀ @ x        dW_hh = da_hᵀ @ h        db = 1 @ da
+    """
+    ones = of(x).ones(x.shape[0], x.dtype)
+    rules = {
+        "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before,
+        "b_ih": lambda: ones @ da_x, "b_hh": lambda: ones @ da_h,
+    }  # fmt: skip
+    return {name: rules[name]() if name in rules else states[name] for name in wanted}

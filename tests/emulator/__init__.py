@@ -1,0 +1,157 @@
+"""CUDA sources on a processor: compiled by g++ against emulator.h, each thread a fibre, in a random order.
+
+`Emulator` is a launcher, see minigrad_nn/kernels/cuda/launch.py: the code that drives a GPU drives it unchanged. It is
+stricter: types of arguments are compared with the kernel's own, and writing past the end of an array is an error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad_nn.kernels.cuda.launch import Kernel
+
+HERE = Path(__file__).parent
+FLAGS = ("-std=c++20", "-O1", "-fPIC", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Werror=return-type")
+MARGIN = 64  # numbers around every array that a kernel must leave alone
+CANARY = np.uint32(0x7FC0BEEF)  # as a float, NaN: who reads it spoils the result
+
+
+def is_there() -> bool:
+    """Whether there is a compiler to emulate with."""
+    return shutil.which("g++") is not None
+
+
+@functools.cache
+def _temporary() -> Any:
+    """A folder for what is compiled, which goes when the tests end, with the part that never changes compiled in it."""
+    folder = tempfile.TemporaryDirectory(prefix="emulator-")
+    _compile("-c", str(HERE / "scheduler.cpp"), "-o", str(Path(folder.name) / "scheduler.o"))
+    return folder
+
+
+def _folder() -> Path:
+    return Path(_temporary().name)
+
+
+def _compile(*arguments: str) -> None:
+    done = subprocess.run(["g++", *FLAGS, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"g++ {' '.join(arguments)}:\n{done.stderr}")
+
+
+def functions_of(source: str) -> list[str]:
+    """The kernels in a source."""
+    return re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(", source)
+
+
+@functools.cache
+def library(source: str) -> Any:
+    """A CUDA source as a shared library with a function `launch_NAME` and `signature_NAME` for each kernel."""
+    name = _folder() / hashlib.sha256(source.encode()).hexdigest()[:16]
+    source = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* const \2 = static_cast<\1*>(emulator::shared_memory());", source)
+    wrappers = [
+        f'extern "C" const char* signature_{each}() {{ return emulator::signature({each}); }}\n'
+        f'extern "C" const char* launch_{each}(unsigned grid, unsigned size, unsigned bytes, unsigned seed, int together, void** given) '
+        f"{{ return emulator::launch({each}, grid, size, bytes, seed, together, given); }}\n"
+        for each in functions_of(source)
+    ]
+    name.with_suffix(".cpp").write_text(f'#include "emulator.h"\n{source}\n{"".join(wrappers)}', encoding="utf-8")
+    _compile("-shared", f"-I{HERE}", str(name.with_suffix(".cpp")), str(_folder() / "scheduler.o"), "-o", str(name.with_suffix(".so")))
+    loaded = ctypes.CDLL(str(name.with_suffix(".so")))
+    for each in functions_of(source):
+        getattr(loaded, f"signature_{each}").restype = ctypes.c_char_p
+        getattr(loaded, f"launch_{each}").restype = ctypes.c_char_p
+    return loaded
+
+
+def held(array: Any) -> Any:
+    """The NumPy array in an array of the strict device, or the array itself."""
+    return getattr(array, "_held", array)
+
+
+class Guarded:
+    """A copy of an array with a margin on both sides, for a kernel to work on."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = held(array)
+        self.room = np.full(self.array.size + 2 * MARGIN, CANARY, np.uint32)
+        self.inner = self.room[MARGIN : MARGIN + self.array.size].view(self.array.dtype)
+        self.inner[:] = self.array.reshape(-1)
+
+    def end(self, what: str) -> None:
+        """Hand the results over; RuntimeError where the margin was written to."""
+        margins = np.concatenate([self.room[:MARGIN], self.room[MARGIN + self.array.size :]])
+        if not (margins == CANARY).all():
+            raise RuntimeError(f"{what} wrote beyond an array of shape {self.array.shape}")
+        self.array[...] = self.inner.reshape(self.array.shape)
+
+
+class Emulator:
+    """A launcher that emulates; `seed` decides in which order threads run, and `change` what becomes of a source before."""
+
+    shared_bytes = 227 * 1024  # what a block may have on an H100
+    blocks_at_once = 132
+
+    def __init__(self, seed: int = 0, change: Callable[[str], str] = str) -> None:
+        self.seed, self.change = seed, change
+        self.launched: list[str] = []
+
+    def limits(self, xp: Any) -> tuple[int, int]:
+        """Shared memory of a block in bytes, and how many blocks can be there at once."""
+        return self.shared_bytes, self.blocks_at_once
+
+    def launch(self, xp: Any, kernel: Kernel, blocks: int, arguments: tuple[Any, ...]) -> None:
+        """Run a kernel to its end."""
+        compiled, name = library(self.change(kernel.source())), kernel.function
+        wanted = getattr(compiled, f"signature_{name}")().decode().rstrip(",").split(",")
+        guarded = [Guarded(each) if _is_array(each) else None for each in arguments]
+        got = [_kind(each, kind) for each, kind in zip(arguments, wanted)]
+        if got != wanted or len(arguments) != len(wanted):
+            raise TypeError(f"{name} takes {wanted}, got {got}")
+        cells = [_cell(each, copy) for each, copy in zip(arguments, guarded)]
+        pointers = (ctypes.c_void_p * len(cells))(*[cell.ctypes.data for cell in cells])
+        self.seed += 1
+        self.launched.append(name)
+        problem = getattr(compiled, f"launch_{name}")(
+            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers
+        )  # fmt: skip
+        if problem:
+            raise RuntimeError(f"{name}: {problem.decode()}")
+        for copy in guarded:
+            if copy is not None:
+                copy.end(name)
+
+
+def _is_array(given: Any) -> bool:
+    """Whether an argument is an array of the device: neither missing, nor a number, nor a structure."""
+    given = held(given)
+    return isinstance(given, np.ndarray) and not given.dtype.names
+
+
+def _kind(given: Any, wanted: str) -> str:
+    """What an argument is, in the words of emulator.h; null is any pointer."""
+    if given is None:
+        return wanted if wanted.endswith("*") else "null"
+    names = {"float32": "float", "int32": "int", "uint32": "unsigned"}
+    given = held(given)
+    if given.dtype.names:
+        return f"{given.dtype.itemsize} bytes"
+    return names.get(given.dtype.name, given.dtype.name) + ("" if isinstance(given, np.generic) else "*")
+
+
+def _cell(given: Any, copy: Guarded | None) -> Any:
+    """Memory that holds an argument: a number, a structure, or the address of an array."""
+    if copy is not None:
+        return np.array([copy.inner.ctypes.data], np.uintp)
+    return np.array([0], np.uintp) if given is None else np.atleast_1d(np.asarray(given))

@@ -1,0 +1,121 @@
+// What a CUDA source needs to be compiled by a C++ compiler and run on a processor, as tests do (see __init__.py).
+//
+// Every thread of a block is a fibre with a stack of its own. A fibre runs until it waits for others: at a barrier, at an
+// exchange within its warp, or in a loop that watches memory. Then another one is chosen at random (scheduler.cpp). Threads
+// so meet in orders that are rare on a GPU, and whoever forgot to wait reads what is not there yet: shared memory starts as NaN.
+//
+// Only names that stand here exist. What is not modelled: memory that other blocks see late, and threads that stop between
+// two instructions which wait for nobody.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+// `extern __shared__ T name[];` becomes `T* const name = …shared_memory()` before compiling.
+
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+};
+
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+inline int min(int a, int b) { return a < b ? a : b; }
+
+namespace emulator {
+
+extern dim3 thread, block, threads, blocks;  // of the fibre that runs: where it is, and how many there are
+
+void* shared_memory();
+void wait_for_block(int line);
+uint32_t exchange(int line, uint32_t value, int lane);  // wait for the warp, then read the value of another lane
+void watch();  // let others run, and look again later
+
+// Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
+// all at once if they are to be together.
+const char* run(unsigned blocks, unsigned threads, unsigned shared_bytes, unsigned seed, bool together, void (*body)(void*), void* of);
+
+template <class T>
+T read_lane(int line, T value, int lane) {
+    static_assert(sizeof(T) == 4, "lanes exchange 4 bytes");
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    bits = exchange(line, bits, lane);
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+
+// What the driver has to hand over for an argument: "float*", "int*", "int", or "N bytes" of a structure.
+template <class T>
+struct kind {
+    static void name(char* text) {
+        using Bare = std::remove_cv_t<std::remove_pointer_t<T>>;
+        const char* base = std::is_same_v<Bare, float> ? "float" : std::is_same_v<Bare, int> ? "int" : nullptr;
+        if (std::is_same_v<Bare, unsigned>) base = "unsigned";
+        if (base) std::strcat(text, base), std::strcat(text, std::is_pointer_v<T> ? "*" : "");
+        else {
+            char digits[12] = {}, *end = digits + 11;
+            for (size_t size = sizeof(T); size; size /= 10) *--end = char('0' + size % 10);
+            std::strcat(text, end), std::strcat(text, " bytes");
+        }
+        std::strcat(text, ",");
+    }
+};
+
+template <class... Args>
+const char* signature(void (*)(Args...)) {
+    static char text[1024];
+    text[0] = 0;
+    (kind<Args>::name(text), ...);
+    return text;
+}
+
+// Launch a kernel with pointers to its arguments, as cuLaunchKernel takes them.
+template <class... Args>
+const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, unsigned bytes, unsigned seed, int together, void** given) {
+    struct Call {
+        void (*kernel)(Args...);
+        std::tuple<Args...> arguments;
+    };
+    Call call{kernel, [&]<size_t... place>(std::index_sequence<place...>) {
+                  return std::tuple<Args...>{*static_cast<Args*>(given[place])...};
+              }(std::index_sequence_for<Args...>{})};
+    auto body = [](void* of) { std::apply(static_cast<Call*>(of)->kernel, static_cast<Call*>(of)->arguments); };
+    return run(blocks, threads, bytes, seed, together != 0, body, &call);
+}
+
+}  // namespace emulator
+
+#define threadIdx emulator::thread
+#define blockIdx emulator::block
+#define blockDim emulator::threads
+#define gridDim emulator::blocks
+
+#define __syncthreads() emulator::wait_for_block(__LINE__)
+#define __syncwarp() ((void)emulator::exchange(__LINE__, 0, 0))
+#define __shfl_xor_sync(mask, value, distance) emulator::read_lane(__LINE__, value, int(threadIdx.x % 32) ^ (distance))
+#define __shfl_sync(mask, value, lane, width) emulator::read_lane(__LINE__, value, int(threadIdx.x % 32) / (width) * (width) + (lane))
+
+// Between blocks. Fibres never run at the same time, so each of these is indivisible by itself.
+inline unsigned atomicAdd(unsigned* place, unsigned value) {
+    unsigned old = *place;
+    *place += value;
+    return old;
+}
+inline void __threadfence() {}
+inline void __nanosleep(unsigned) { emulator::watch(); }
+template <class T>
+inline T __ldcg(const T* place) { return *place; }
+template <class T>
+inline void __stcg(T* place, T value) { *place = value; }

@@ -1,0 +1,228 @@
+// Runs the threads of emulator.h, each as a fibre, in a random order that a seed decides.
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "emulator.h"
+
+namespace emulator {
+
+dim3 thread, block, threads, blocks;
+
+namespace {
+
+constexpr size_t STACK = 64 * 1024;
+
+enum class State { ready, at_barrier, in_exchange, done };
+
+struct Warp {
+    uint32_t values[2][32];  // of this exchange and of the one before, which others may still be reading
+    int arrived = 0, size = 0;
+};
+
+struct Block;
+
+struct Fibre {
+    ucontext_t context;
+    State state = State::ready;
+    bool watching = false;  // memory, in a loop
+    bool asleep = false;    // one of those that are slow in this launch
+    int line = 0;         // where it waits
+    int exchanges = 0;    // how many it was in
+    unsigned number = 0;  // in its block
+    unsigned priority = 0;
+    Block* home = nullptr;
+};
+
+struct Block {
+    unsigned number = 0;
+    std::vector<Fibre> fibres;
+    std::vector<Warp> warps;
+    std::vector<float4> memory;
+    unsigned waiting = 0, done = 0;
+};
+
+std::mt19937 dice;
+ucontext_t scheduler;
+Fibre* running;
+std::vector<Fibre*> ready;
+void (*body)(void*);
+void* body_of;
+char trouble[256];
+std::unique_ptr<char[]> stacks;
+size_t stacks_size;
+
+void entry() {
+    body(body_of);
+    running->state = State::done;
+    swapcontext(&running->context, &scheduler);
+}
+
+void wake(Fibre& fibre) {
+    fibre.state = State::ready;
+    ready.push_back(&fibre);
+}
+
+void sleep(State state, int line) {
+    Fibre* me = running;
+    me->state = state;
+    me->line = line;
+    swapcontext(&me->context, &scheduler);
+}
+
+void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* stack) {
+    home.number = number;
+    home.waiting = home.done = 0;
+    home.fibres = std::vector<Fibre>(size);
+    home.warps = std::vector<Warp>((size + 31) / 32);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    for (unsigned k = 0; k < size; ++k) {
+        Fibre& fibre = home.fibres[k];
+        fibre.number = k;
+        fibre.home = &home;
+        home.warps[k / 32].size++;
+        getcontext(&fibre.context);
+        fibre.context.uc_stack.ss_sp = stack + k * STACK;
+        fibre.context.uc_stack.ss_size = STACK;
+        fibre.context.uc_link = nullptr;
+        makecontext(&fibre.context, entry, 0);
+        ready.push_back(&fibre);
+    }
+}
+
+// One of the fibres that can run. Of `choices` drawn at random the one of highest priority: with one choice all go
+// about alike; with many some run far ahead of others, as far as barriers let them, until priorities are drawn anew.
+// Those that only watch memory for a change get their turn less often, and those asleep when hardly anybody else can run.
+Fibre* choose(unsigned choices) {
+    const auto rank = [](const Fibre* each) { return each->asleep && dice() % 64 ? 2 : each->watching ? 1 : 0; };
+    size_t best = dice() % ready.size();
+    int least = rank(ready[best]);
+    for (unsigned k = 1; k < choices || (least > 0 && k < 64); ++k) {
+        const size_t other = dice() % ready.size();
+        const int its = rank(ready[other]);
+        if (its < least || (its == least && ready[other]->priority > ready[best]->priority)) best = other, least = its;
+    }
+    Fibre* chosen = ready[best];
+    ready[best] = ready.back();
+    ready.pop_back();
+    return chosen;
+}
+
+void resume(Fibre* fibre) {
+    running = fibre;
+    fibre->watching = false;
+    thread.x = fibre->number;
+    block.x = fibre->home->number;
+    swapcontext(&scheduler, &fibre->context);
+    if (fibre->state == State::ready) ready.push_back(fibre);  // it let others run
+    if (fibre->state == State::done) fibre->home->done++;
+}
+
+// A barrier that all threads of a block have reached opens. They must have reached the same one.
+bool release(Block& home) {
+    if (home.waiting == 0 || home.waiting + home.done < home.fibres.size()) return true;
+    for (Fibre& each : home.fibres) {
+        if (each.state == State::done || each.line != home.fibres[0].line) {
+            std::snprintf(trouble, sizeof trouble, "block %u: some threads wait at line %d, others at line %d or no more", home.number,
+                          home.fibres[0].line, each.line);
+            return false;
+        }
+    }
+    home.waiting = 0;
+    for (Fibre& each : home.fibres) wake(each);
+    return true;
+}
+
+bool finish(std::vector<Block>& together) {
+    const unsigned choices[] = {1, 4, 64}, periods[] = {64, 4096, 65536};
+    const unsigned chosen = choices[dice() % 3], period = periods[dice() % 3];
+    const unsigned group = dice() % 2 ? 1 : 32;  // threads that are as fast as each other: every one by itself, or a warp
+    const auto shuffle = [&] {
+        for (Block& home : together)
+            for (Fibre& each : home.fibres)
+                each.priority = each.number % group ? home.fibres[each.number - 1].priority : dice();
+    };
+    if (dice() % 2)  // a quarter of the threads of one block are far behind all others
+        for (Fibre& each : together[dice() % together.size()].fibres) each.asleep = dice() % 4 == 0;
+    shuffle();
+    while (!ready.empty()) {
+        if (dice() % period == 0) shuffle();
+        Fibre* fibre = choose(chosen);
+        resume(fibre);
+        if (trouble[0] || !release(*fibre->home)) return false;
+    }
+    for (Block& home : together) {
+        if (home.done == home.fibres.size()) continue;
+        std::snprintf(trouble, sizeof trouble, "block %u: threads wait for each other for ever", home.number);
+        return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+void let_others_run();
+
+void* shared_memory() { return running->home->memory.data(); }
+
+void wait_for_block(int line) {
+    running->home->waiting++;
+    sleep(State::at_barrier, line);
+}
+
+uint32_t exchange(int line, uint32_t value, int lane) {
+    Fibre* me = running;
+    Warp& warp = me->home->warps[me->number / 32];
+    uint32_t* values = warp.values[me->exchanges++ % 2];
+    values[me->number % 32] = value;
+    if (++warp.arrived < warp.size) {
+        sleep(State::in_exchange, line);
+    } else {
+        warp.arrived = 0;
+        for (unsigned k = me->number / 32 * 32; k < me->home->fibres.size() && k < me->number / 32 * 32 + 32; ++k) {
+            Fibre& other = me->home->fibres[k];
+            if (&other == me) continue;
+            if (other.line != line) std::snprintf(trouble, sizeof trouble, "threads of a warp exchange at lines %d and %d", line, other.line);
+            wake(other);
+        }
+        me->line = line;
+        let_others_run();
+    }
+    return values[lane];
+}
+
+void let_others_run() { sleep(State::ready, running->line); }
+
+void watch() {
+    running->watching = true;
+    let_others_run();
+}
+
+const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of) {
+    dice.seed(seed);
+    trouble[0] = 0;
+    body = given;
+    body_of = of;
+    blocks.x = grid;
+    threads.x = size;
+    ready.clear();
+    const unsigned at_once = together ? grid : 1;
+    if (stacks_size < at_once * size * STACK) stacks.reset(new char[stacks_size = at_once * size * STACK]);
+    std::vector<unsigned> order(grid);
+    for (unsigned k = 0; k < grid; ++k) order[k] = k;
+    for (unsigned k = grid; k > 1; --k) std::swap(order[k - 1], order[dice() % k]);
+    for (unsigned first = 0; first < grid; first += at_once) {
+        std::vector<Block> current(at_once);
+        for (unsigned k = 0; k < at_once; ++k) prepare(current[k], order[first + k], size, bytes, stacks.get() + k * size * STACK);
+        if (!finish(current)) return trouble;
+    }
+    return nullptr;
+}
+
+}  // namespace emulator
