@@ -130,6 +130,7 @@ def test_after_an_error_nothing_is_left_behind():
 # ------------------------------------------------------------------------------------------------ what kernels keep
 
 
+@pytest.mark.host_only("what the kernels of the CPU keep; those of a GPU keep less")
 @pytest.mark.parametrize(
     ("layer", "each_row"),
     [

@@ -40,8 +40,9 @@ def together(*works):
     return results
 
 
-def train(seed, steps=12):
+def train(seed, device, steps=12):
     """The parameters of an LSTM and a head after training with Adam, as bytes; all that is random comes from one generator."""
+    minigrad.set_default_device(device)  # each thread has its own
     generator = minigrad.Generator().manual_seed(seed)
     model, head = nn.LSTM(3, 4, num_layers=2), nn.Linear(4, 1)
     parameters = [*model.parameters(), *head.parameters()]
@@ -61,9 +62,10 @@ def train(seed, steps=12):
 
 
 def test_two_trainings_at_once_are_bit_for_bit_what_each_is_alone():
-    alone = [train(1), train(2)]
+    device = minigrad.get_default_device()
+    alone = [train(1, device), train(2, device)]
     assert alone[0] != alone[1]
-    assert together(lambda: train(1), lambda: train(2)) == alone
+    assert together(lambda: train(1, device), lambda: train(2, device)) == alone
 
 
 def test_modes_scopes_observers_and_devices_are_each_threads_own():

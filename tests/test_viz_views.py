@@ -369,7 +369,7 @@ def test_contributions_of_windows_come_one_after_the_other():
     loss = losses[0] + losses[1] + losses[2]
     parts = viz.contributions(loss, cell.weight_hh_l0)
     alone = [viz.contributions(each, cell.weight_hh_l0) for each in losses]
-    assert parts.shape == (6, 4, 4) and np.allclose(parts.numpy(), np.concatenate([each.numpy() for each in alone]), atol=1e-6)
+    assert parts.shape == (6, 4, 4) and np.allclose(parts.cpu().numpy(), np.concatenate([each.cpu().numpy() for each in alone]), atol=1e-6)
 
 
 def test_contributions_go_through_what_was_prepared_before_the_steps():

@@ -30,6 +30,10 @@ class Saved:
         """Everything that is kept here, for those who count bytes."""
         return list(self.kept.values())
 
+    def gates(self) -> dict[str, Array]:
+        """The gates at every step, (N, H) each, by name; a cell without gates has none."""
+        return {}
+
     def gate(self, k: int) -> Array:
         """Gate number k at every step, (N, H)."""
         return self.kept["gates"][:, k * self.hidden_size : (k + 1) * self.hidden_size].copy()

@@ -24,6 +24,10 @@ class Saved:
 
     arrays: tuple[Array, ...] = ()  # everything that is kept here, for those who count bytes
 
+    def gates(self) -> dict[str, Array]:
+        """An RNN has none."""
+        return {}
+
 
 def forward(
     x: Array, steps: Steps, h_0: Array | None, weights: Weights, activation: str, keep: bool
