@@ -613,6 +613,8 @@ def _references(gradient: Any) -> int:
     """How often an array is referred to, seen from here; a view that is all of an array counts as that array."""
     base = gradient.base
     if base is not None:
+        if base.__class__ is not gradient.__class__:  # another library's memory: who else holds it, nobody here knows
+            return sys.maxsize
         flags = gradient.flags
         whole = base.base is None and base.size == gradient.size and flags.c_contiguous and getattr(flags, "writeable", True)
         if not whole or sys.getrefcount(base) > _ALONE:
@@ -632,7 +634,7 @@ def _gather(leaf: Node, gradient: Any, private: bool, create_graph: bool) -> Non
     """Add a gradient to a leaf's `.grad`, which stays an array of its own.
 
     Rules may hand the same array to several inputs (addition does), or a view. As in PyTorch, an array that nobody
-    else refers to is taken as it is, and any other is copied.
+    else refers to is taken as it is, if its rows lie one after the other, and any other is copied.
     """
     tensor = leaf.variable  # type: ignore[attr-defined]
     if tensor is None:
@@ -641,7 +643,7 @@ def _gather(leaf: Node, gradient: Any, private: bool, create_graph: bool) -> Non
         if create_graph:
             tensor._grad = _Above.ops.clone(gradient) if tensor._grad is None else tensor._grad + gradient
         elif tensor._grad is None:
-            tensor._grad = wrap(gradient if private else gradient.copy())
+            tensor._grad = wrap(gradient if private and gradient.flags.c_contiguous else gradient.copy())
         elif tensor._grad.node is None:
             tensor._grad.array += gradient
             note_change(tensor._grad)

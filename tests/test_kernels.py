@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -296,6 +301,86 @@ def test_the_compiled_tanh_is_tanh_to_the_last_digits() -> None:
     got, want = np.array([loops.tanh(each) for each in a]), np.tanh(a.astype(np.float64))
     assert np.nanmax(np.abs(got - want)) < 4e-7 and (np.isnan(got) == np.isnan(want)).all()
     assert np.abs(got[~np.isnan(got)]).max() <= 1
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_compiled_gates_can_be_shut_altogether() -> None:
+    loops = pytest.importorskip("minigrad_nn.kernels.loops", exc_type=ImportError)
+    for a in (20, 1000, 3e38, np.inf):
+        a = np.float32(a)
+        assert [loops.tanh(a), loops.tanh(-a), loops.sigmoid(a), loops.sigmoid(-a)] == [1, -1, 1, 0]
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_a_forget_gate_that_is_shut_lets_nothing_through(choose: Any) -> None:
+    pytest.importorskip("numba")
+    x, c_0, b = np.zeros((1, 1), np.float32), np.full((1, 1), 1e30, np.float32), np.array([0, -np.inf, 0, 0], np.float32)
+    for wanted in (True, False):
+        choose(wanted)
+        _, _, c_n, _ = lstm.forward(x, Steps([1]), None, c_0, (np.ones((4, 1), np.float32),) * 2 + (b, None, None), keep=False)
+        assert c_n.item() == 0
+
+
+FIRST_LAYER = """
+import sys, warnings
+import minigrad, minigrad_nn
+assert "numba" not in sys.modules, "loaded before anybody needs it"
+from minigrad_nn.kernels import compiled
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for layer in (minigrad_nn.LSTM(3, 2), minigrad_nn.GRU(3, 2)):
+        layer(minigrad.ones(4, 1, 3))[0].sum().backward()
+print(*[each.message for each in caught], "loaded" if "minigrad_nn.kernels.loops" in sys.modules else "", sep="\\n")
+compiled.choice.wanted = True
+try:
+    layer(minigrad.ones(4, 1, 3))
+except Exception as error:
+    print("asked for:", type(error).__name__)
+"""
+
+
+def first_layer(*path: Path, **settings: str) -> str:
+    """What a new process says that computes its first layers with these folders in front, and this in its environment."""
+    folders = [str(each) for each in (*path, Path(__file__).parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders), "MINIGRAD_DEVICE": "cpu"} | settings
+    command = [sys.executable, "-c", FIRST_LAYER]
+    done = subprocess.run(command, cwd=folders[0], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.host_only("compiled for the CPU")
+@pytest.mark.parametrize("content", ["raise ImportError('no such numpy')", "def njit(*a, **options): raise TypeError('no such option')"])
+def test_a_numba_that_cannot_be_used_is_named_once(content: str, tmp_path: Path) -> None:
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text(content)
+    said = first_layer(tmp_path)
+    assert said.count("Numba is installed but cannot be used here") == 1 and "no such " in said
+    assert "asked for: " in said
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_where_numba_is_switched_off_numpy_computes() -> None:
+    assert first_layer(NUMBA_DISABLE_JIT="1") in ("", "asked for: ModuleNotFoundError")
+
+
+@pytest.mark.host_only("compiled for the CPU")
+def test_loops_are_compiled_without_a_place_to_keep_them_and_where_what_was_kept_is_damaged(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    root = Path(__file__).parents[1]
+    for name in ("minigrad", "minigrad_nn"):
+        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    kept = tmp_path / "minigrad_nn" / "kernels" / "__pycache__"
+    nowhere = {"XDG_CACHE_HOME": "/dev/null/x", "HOME": "/dev/null/x", "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
+    kept.write_text("in the way of a folder")
+    assert first_layer(tmp_path, **nowhere) == "loaded"
+    kept.unlink()
+    assert first_layer(tmp_path, **nowhere) == "loaded"
+    indices = list(kept.glob("*.nbi"))
+    assert indices
+    for index in indices:
+        index.write_bytes(index.read_bytes()[:40])
+    assert first_layer(tmp_path, **nowhere) == "loaded"
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh", "relu", "sigmoid"])

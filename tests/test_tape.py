@@ -465,6 +465,53 @@ def test_gradients_are_private_and_writable(join):
     assert all(writeable(each.array) for each in gradients)
 
 
+def _of(gradient):
+    """A Function whose backward hands over what `gradient(dy)` returns."""
+
+    class Handed(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, dy):
+            return gradient(dy)
+
+    return Handed.apply
+
+
+@pytest.mark.host_only("NumPy arrays around the memory of others")
+@pytest.mark.parametrize("whole", [lambda array: array, lambda array: array[:], lambda array: array[::-1]])
+def test_a_gradient_in_memory_that_numpy_does_not_own_is_copied(whole):
+    memory, w = bytearray(24), leaf(1.0, 2.0, 3.0)
+    given = whole(np.frombuffer(memory, np.float64))
+    for y, dy in ((_of(lambda dy: minigrad.from_numpy(given))(w), None), (w + 0, minigrad.from_numpy(given))):
+        w.grad = None
+        y.sum().backward() if dy is None else y.backward(dy)
+        w.grad.fill_(7)
+        assert memory == bytes(24)
+
+
+@pytest.mark.parametrize("view", [lambda g: g, lambda g: g.reshape(-1), lambda g: g.t(), lambda g: g[:1], lambda g: g.detach()])
+def test_a_gradient_that_the_user_still_holds_a_view_of_is_copied(view):
+    held, w = [], tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+
+    def hand_over(dy):
+        made = dy * 3
+        held.append(view(made))
+        return made.reshape(-1).reshape(2, 2)
+
+    _of(hand_over)(w).sum().backward()
+    w.grad.zero_()
+    assert (held[0] == 3).all()
+
+
+def test_a_gradient_lies_in_memory_as_its_tensor_does():
+    w, factors = tensor([[1.0, 2.0, 3.0]] * 2, requires_grad=True), minigrad.randn(3, 2)
+    (w * factors.t()).sum().backward()
+    assert w.grad.is_contiguous() and minigrad.equal(w.grad, factors.t())
+
+
 @pytest.mark.parametrize(("steps", "rows"), [(1, 3), (4, 3), (5, 1500), (700, 2)])
 def test_products_that_waited_for_each_other_add_up_to_the_same_gradient(steps, rows):
     rng = np.random.default_rng(0)

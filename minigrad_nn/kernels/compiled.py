@@ -1,12 +1,14 @@
 """Whether a kernel's element-wise part runs as a compiled loop (loops.py) or as NumPy calls: the same numbers either way.
 
-Loops serve float32 on a CPU where Numba is installed (`pip install "minigrad-nn[fast]"`); everything else is NumPy's.
+Loops serve float32 on a CPU where Numba is installed (`pip install "minigrad-nn[fast]"`) and compiles; everything else is NumPy's.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import warnings
 from functools import cache
 from typing import Any
 
@@ -28,12 +30,23 @@ def loops_for(xp: Any, array: Array) -> Any | None:
     """The compiled loops, if they can serve an array like this and are wanted; else None."""
     if choice.wanted is False or xp.device_type != "cpu" or array.dtype.char != "f" or not array.size:
         return None
-    return _load() if choice.wanted or _installed() else None
+    return _load() if choice.wanted else _load_if_usable()
 
 
 @cache
-def _installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _load_if_usable() -> Any | None:
+    """The loops where Numba is installed; a warning, once, where it is but cannot be used: a layer computes without it as well."""
+    try:
+        switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")  # loops would run as Python
+        return None if switched_off or importlib.util.find_spec("numba") is None else _load()
+    except Exception as error:
+        warnings.warn(
+            f"Numba is installed but cannot be used here ({type(error).__name__}: {error}); recurrent layers compute with NumPy alone, "
+            "which gives the same numbers more slowly. A version of Numba that fits this NumPy, or none, ends this warning",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 @cache

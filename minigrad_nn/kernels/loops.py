@@ -19,8 +19,8 @@ __all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "tanh
 
 HALF, ONE = np.float32(0.5), np.float32(1)
 
-# tanh(a) = a p(a²) / q(a²) up to |a| = 8, where it is 1 in float32. The coefficients, from a⁰ on, were fitted by least
-# squares with weights that level the largest relative error; a test holds them against tanh.
+# tanh(a) = a p(a²) / q(a²) up to |a| = 8, and ±1 beyond, so that a gate can be shut altogether. The coefficients, from a⁰
+# on, were fitted by least squares with weights that level the largest relative error; a test holds them against tanh.
 LIMIT = np.float32(8)
 P0, P1, P2, P3, P4 = (np.float32(p) for p in (0.99999999, 0.1344454692, 0.003571656123, 2.1895620701e-05, 1.5231758224e-08))
 Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.46777874263, 0.026164663975, 0.00034113871034, 8.522992341e-07))
@@ -29,6 +29,7 @@ Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.46777874263, 0.026164663975, 0.00034
 def loop(signature: str) -> Callable[[Any], Any]:
     """Compile for these types; kept beside this file, or wherever Numba can write, for the next start.
 
+    Where nothing can be kept (no place to write to, a full disk), or what was kept is damaged, it is compiled at every start.
     `contract` lets a · b + c be one instruction; NaN and inf stay what they are.
     """
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
@@ -36,7 +37,7 @@ def loop(signature: str) -> Callable[[Any], Any]:
     def compile_it(function: Any) -> Any:
         try:
             return numba.njit(signature, cache=True, **options)(function)
-        except RuntimeError:  # nowhere to write: compiled again at every start
+        except Exception:  # whatever befell the cache; what is wrong with the function itself is said by the next line
             return numba.njit(signature, **options)(function)
 
     return compile_it
@@ -51,10 +52,10 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
 @part
 def tanh(a: Any) -> Any:
     """tanh(a), to 4e-7."""
-    a = LIMIT if a > LIMIT else a
-    a = -LIMIT if a < -LIMIT else a
     s = a * a
-    return a * (P0 + s * (P1 + s * (P2 + s * (P3 + s * P4)))) / (ONE + s * (Q1 + s * (Q2 + s * (Q3 + s * Q4))))
+    t = a * (P0 + s * (P1 + s * (P2 + s * (P3 + s * P4)))) / (ONE + s * (Q1 + s * (Q2 + s * (Q3 + s * Q4))))
+    t = ONE if a > LIMIT else t  # a NaN stays what it is
+    return -ONE if a < -LIMIT else t
 
 
 @part
