@@ -244,7 +244,8 @@ def test_boxes_stand_where_the_picture_has_them_without_a_transform_each(browser
       const middle = (part) => { const at = part.getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2]; };
       const boxes = [...svg.querySelectorAll("g.node[data-node]")].map((box) => {
         const [x, y] = middle(box.querySelector("rect.tint"));
-        return [+box.dataset.node, (x - paper.x) / scale + view.x, (y - paper.y) / scale + view.y, middle(box.querySelector("text"))[0] - x];
+        const aside = middle(box.querySelector("text"))[0] - x;
+        return [+box.dataset.node, (x - paper.x) / scale + view.x, (y - paper.y) / scale + view.y, aside];
       });
       const moved = svg.querySelectorAll("[data-node][transform], path[transform]").length;
       return [boxes, moved, count("path[data-grad]")];"""
