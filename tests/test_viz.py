@@ -247,6 +247,18 @@ def test_a_parameter_is_drawn_once_with_its_uses():
     assert [word.text for word in graph.picture.words if word.kind == "badge"] == ["×5"] * 3
 
 
+def test_a_value_that_one_op_reads_twice_is_marked_at_the_arrow():
+    a = minigrad.ones(3, requires_grad=True)
+    b = a * 2
+    graph = viz.graph(((b + b) * b).sum(), {"a": a}, view="op")
+    (word,) = [word for word in graph.picture.words if word.kind == "times"]
+    twice = next(wire for wire in graph.picture.wires if graph.scene.edges[wire.edge].count == 2)
+    x, y = twice.points[-1]
+    assert word.text == "×2" and abs(word.x - x) < 30 and abs(word.y - y) < 30
+    loss, params = lstm(5)
+    assert not [word for word in viz.graph(loss, params, view="op").picture.words if word.kind == "times"]
+
+
 ALL = list(range(20))
 
 

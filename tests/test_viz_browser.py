@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -234,3 +235,49 @@ def test_what_a_label_contains_is_text(browser, tmp_path):
     script = "return [window.bad === undefined, svg.querySelector('g.node.param text').textContent, svg.querySelectorAll('img').length];"
     bad, label, images = in_browser(browser, viz.graph(loss, {name: w}).to_html(), script, tmp_path)
     assert bad and images == 0 and label.startswith("</script><script>window")
+
+
+def test_boxes_stand_where_the_picture_has_them_without_a_transform_each(browser, tmp_path):
+    graph, _, _ = small_lstm()
+    script = """
+      const view = svg.viewBox.baseVal, scale = +svg.style.transform.match(/scale\\(([^)]*)/)[1], paper = svg.getBoundingClientRect();
+      const middle = (part) => { const at = part.getBoundingClientRect(); return [at.x + at.width / 2, at.y + at.height / 2]; };
+      const boxes = [...svg.querySelectorAll("g.node[data-node]")].map((box) => {
+        const [x, y] = middle(box.querySelector("rect.tint"));
+        const aside = middle(box.querySelector("text"))[0] - x;
+        return [+box.dataset.node, (x - paper.x) / scale + view.x, (y - paper.y) / scale + view.y, aside];
+      });
+      const moved = svg.querySelectorAll("[data-node][transform], path[transform]").length;
+      return [boxes, moved, count("path[data-grad]")];"""
+    boxes, moved, gradients = in_browser(browser, graph.to_html(), script, tmp_path)
+    assert [box[0] for box in boxes] == [box.node for box in graph.picture.boxes]
+    for (_, x, y, aside), box in zip(boxes, graph.picture.boxes, strict=True):
+        assert (x, y) == pytest.approx((box.x, box.y), abs=0.6) and abs(aside) < 1
+    assert moved == 0 and gradients == len(set(re.findall(r'data-grad="([^"]*)"', graph.to_svg()))) > 0
+
+
+def test_a_drag_over_many_nodes_lights_every_position_and_wires_come_back_when_it_rests(browser, tmp_path):
+    a = minigrad.ones(2, requires_grad=True)
+    x = a
+    for _ in range(400):
+        x = (x * a).tanh()
+    graph = viz.graph(x.sum(), {"a": a}, view="op", heat="grad")
+    forward = len(graph.scene.nodes)
+    script = """
+      const told = [], last = +by("slider").max, places = 40;
+      const shown = () => getComputedStyle(svg.querySelector("path.wire.lit")).visibility;
+      for (let at = 1; at <= places; at++) {
+        for (const place of [last * (at - 0.5) / places, last * at / places]) { // two events in one frame
+          by("slider").value = Math.round(place);
+          by("slider").dispatchEvent(new Event("input"));
+        }
+        await new Promise(requestAnimationFrame); // behind the page's own, in the same frame
+        told.push(seen().slice(0, 3));
+      }
+      const leaping = shown();
+      while (svg.classList.contains("leaping")) await painted();
+      return [told, last, svg.classList.contains("farther"), leaping, shown()];"""
+    told, last, farther, leaping, resting = in_browser(browser, graph.to_html(), script, tmp_path)
+    assert told == [[k, min(k, forward), max(k - forward, 0)] for k in (row[0] for row in told)]
+    assert [row[0] for row in told] == pytest.approx([last * at / 40 for at in range(1, 41)], abs=0.6)
+    assert farther and (leaping, resting) == ("hidden", "visible")

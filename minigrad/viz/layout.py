@@ -34,7 +34,7 @@ def arrange(scene: Scene) -> Picture:
         for node in scene.nodes
         if node.id in places.at
     ]
-    words = [*furniture.words, *_badges(scene, places, router)]
+    words = [*furniture.words, *_badges(scene, places, router), *_repeats(scene, router)]
     return _framed(boxes, router, furniture, words)
 
 
@@ -56,6 +56,19 @@ def _badges(scene: Scene, places: Places, router: Router) -> Iterator[Word]:
         if node.kind == "param" and uses[node.id] > 1:
             x, y = places.at[node.id]
             yield Word("badge", f"×{uses[node.id]:,}", x - places.half[node.id] - 6, y + 4, "end")
+
+
+def _repeats(scene: Scene, router: Router) -> Iterator[Word]:
+    """How often one operation reads the same value, where more than once: beside the arrow's tip. b + b reads b ×2."""
+    for edge, wire in zip(scene.edges, router.wires, strict=True):
+        single = scene.nodes[edge.source].count == scene.nodes[edge.target].count == 1
+        if edge.count == 1 or edge.kind not in ("data", "state") or not single:
+            continue
+        (before, level), (x, y) = wire.points[-2:]
+        if level == y:
+            yield Word("times", f"×{edge.count:,}", x - math.copysign(19.0, x - before), y - 5.0, "middle")
+        else:
+            yield Word("times", f"×{edge.count:,}", x + 14.0, y - math.copysign(12.0, y - level) + 4.0, "middle")
 
 
 class _Furniture:

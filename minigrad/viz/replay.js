@@ -19,7 +19,30 @@
   }
   for (const flow of svg.querySelectorAll("path[data-grad]")) outOf[+flow.dataset.grad.split("-")[1]].push(flow);
 
-  let position = 0, wanted = forward, waiting = false, current = null;
+  // A browser composes what it paints in pieces, a new one at every transform; ten thousand of them would cost more than
+  // the painting. So every box is written where it stands, and gradients that are equally far aside share one group.
+  for (const box of boxes) if (box) {
+    const { e: x, f: y } = box.transform.baseVal.consolidate().matrix;
+    for (const part of box.querySelectorAll("rect,text")) {
+      part.setAttribute("x", +part.getAttribute("x") + x);
+      part.setAttribute("y", +part.getAttribute("y") + y);
+    }
+    box.removeAttribute("transform");
+  }
+  const aside = new Map();
+  for (const flow of svg.querySelectorAll("path.flow[transform]")) {
+    const shift = flow.getAttribute("transform");
+    if (!aside.has(shift)) {
+      const group = document.createElementNS(svg.namespaceURI, "g");
+      group.setAttribute("transform", shift);
+      flow.before(group);
+      aside.set(shift, group);
+    }
+    flow.removeAttribute("transform");
+    aside.get(shift).append(flow);
+  }
+
+  let position = 0, wanted = forward, waiting = false, current = null, rest = 0;
 
   const light = (id, on) => {
     if (boxes[id]) boxes[id].classList.toggle("lit", on);
@@ -31,8 +54,17 @@
   };
   const step = (at, on) => (at < forward ? light(at, on) : pass(data.back[at - forward], on));
 
+  // Thousands of wires, each thinner than a tenth of a pixel, are most of the work of a frame; while the slider runs on in
+  // leaps they are left out, and they come back when it rests.
+  function leap() {
+    clearTimeout(rest);
+    svg.classList.add("leaping");
+    rest = setTimeout(() => svg.classList.remove("leaping"), 200);
+  }
+
   function paint() {
     waiting = false;
+    if (position > 0 && Math.abs(wanted - position) > 20) leap();
     while (position < wanted) step(position++, true);
     while (position > wanted) step(--position, false);
     const id = position === 0 ? null : position <= forward ? position - 1 : data.back[position - forward - 1];
@@ -50,7 +82,7 @@
 
   function go(to) {
     wanted = Math.max(0, Math.min(last, to));
-    slider.value = wanted;
+    if (+slider.value !== wanted) slider.value = wanted;
     if (!waiting) {
       waiting = true;
       requestAnimationFrame(paint);
@@ -69,7 +101,8 @@
     playing = requestAnimationFrame(frame);
   }
   function pause() {
-    if (playing !== null) cancelAnimationFrame(playing);
+    if (playing === null) return;
+    cancelAnimationFrame(playing);
     playing = null;
     by("play").textContent = "▶ play";
     by("play").setAttribute("aria-label", "Play");
@@ -100,6 +133,7 @@
   const place = () => {
     svg.style.transform = `translate(${left}px,${top}px) scale(${scale})`;
     svg.classList.toggle("far", scale < 0.2); // words are too small to read, and most of the work of painting
+    svg.classList.toggle("farther", scale < 0.08); // wires are thinner than a tenth of a pixel
   };
   function fit() {
     scale = Math.min(stage.clientWidth / width, stage.clientHeight / height, 2) || 1;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from .grid import Grid
@@ -28,7 +29,10 @@ class Router:
         self.last_column = {column.section: index for index, column in enumerate(scene.columns)}
         self.flow_of = [-1.0 if band.reverse else 1.0 for band in scene.bands]
         self._find_ends_of_rows()
-        self.fed = {places.reader(id_) for ids in grid.feeders.values() for id_ in ids}
+        self.fed: dict[int, float] = {}  # what is fed from under its cell -> where the widest box there ends
+        for id_ in (id_ for ids in grid.feeders.values() for id_ in ids):
+            reader = places.reader(id_)
+            self.fed[reader] = max(self.fed.get(reader, -math.inf), self.at[id_][0] + self.half[id_])
         self.params_of: dict[int, list[int]] = {}
         for edge in scene.edges:
             if edge.kind == "param":
@@ -348,7 +352,7 @@ class Router:
         sources = self.params_of[v]
         index = min(sources.index(u), 3)
         side = to_x + self.half[v]
-        turn = side + 4.0 + 4.0 * index
+        turn = min(max(side, self.fed.get(v, side)), side + 8.0) + 4.0 + 4.0 * index  # beside what stands under v, too
         start = x + self.half[u] if turn > x else x - self.half[u]
         height = to_y + (5.0 * index if len(sources) > 1 else 0.0)
         if len(self.grid.users[u]) > 1:
