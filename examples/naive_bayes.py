@@ -70,7 +70,7 @@ def baselines(train: Pairs, held_out: Pairs, labels: Sequence[str], readings: Ma
         right = {alpha: float((_guess(alpha, fitted, tried, labels, features) == _numbers(tried, labels)).mean()) for alpha in ALPHAS}
         alpha = max(ALPHAS, key=lambda each: right[each])
         found.append(Baseline(name, alpha, right[alpha], _guess(alpha, train, held_out, labels, features)))
-    return sorted(found, key=lambda each: each.validated)
+    return sorted(reversed(found), key=lambda each: each.validated)  # of equals, the one named first stands last
 
 
 def _guess(alpha: float, train: Pairs, asked: Pairs, labels: Sequence[str], features: Reading) -> np.ndarray:
