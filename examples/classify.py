@@ -1,6 +1,6 @@
 """Which part of Python's library does a documentation string come from? A GRU reads it word by word; all of its states are pooled.
 
-    python examples/classify.py                      # about a minute on two cores
+    python examples/classify.py                      # about 70 CPU seconds
     python examples/classify.py --load out/classify/model.safetensors --ask "Return the next cookie the server sent."
     python examples/classify.py --data FILE.tsv      # other data: a label, a tab and a text on each line
 
@@ -9,7 +9,11 @@ docstrings.py (where the texts come from), labelled.py (each text once; a fifth 
 confusion.py, classifying.py, running.py, saved_model.py.
 
 So few texts are no match for what a network can learn by heart: words are hidden at random in training, and the GRU's states are pooled
-beside the word vectors themselves. It beats naive Bayes with the usual add-one smoothing; with a tenth of it, naive Bayes does as well.
+beside the word vectors themselves. What the GRU is worth stands in the table at the end, beside the same network without it and naive Bayes
+on words and pairs of words, whose smoothing a part of the training texts chooses. With --validate another part of them measures the networks too.
+
+Held out, seeds 0, 1, 2: GRU .850 .849 .839; without it .836 .835 .830; naive Bayes on words .839, on words and pairs .863, on 1 to 3 words
+.858. So the order of words is worth one or two in a hundred to the network, and naive Bayes, which counts pairs, stays ahead of it.
 
 Sizes: T words of the longest text, B texts, I embedding, H hidden, V labels.
 """
@@ -23,6 +27,7 @@ import running
 from classifying import UNKNOWN
 from docstrings import documentation, words
 from labelled import Pairs
+from naive_bayes import runs
 from saved_model import save_model
 
 import minigrad as mg
@@ -30,7 +35,7 @@ import minigrad_nn as nn
 from minigrad_nn import optim
 from minigrad_nn.masks import masked_mean, sequence_mask
 from minigrad_nn.utils.data import BucketSampler, DataLoader
-from minigrad_nn.utils.rnn import pad_sequence
+from minigrad_nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from minigrad_nn.vocabulary import Vocabulary
 
 Example = tuple[mg.Tensor, int]  # the words of a text, (T,), and the number of its label
@@ -38,25 +43,23 @@ Batch = tuple[mg.Tensor, mg.Tensor, mg.Tensor]  # words (T, B), lengths (B,), la
 
 
 class TextClassifier(nn.Module):
-    """Scores for each label, from the means of a GRU's states and of the word vectors that it reads."""
+    """Scores for each label, from a GRU's states, which know the order of the words, and from the vectors of the words as such."""
 
     def __init__(self, words: int, labels: int, embedding: int, hidden: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(words, embedding, padding_idx=0)
-        self.gru = nn.GRU(embedding, hidden)
+        self.gru = nn.GRU(embedding, hidden, bidirectional=True)
         self.dropout = nn.Dropout(0.5)
-        self.scores = nn.Linear(hidden + embedding, labels)
+        self.scores = nn.Linear(embedding + 4 * hidden, labels)
 
     def forward(self, x: mg.Tensor, lengths: mg.Tensor) -> mg.Tensor:
-        """(B, V) for the texts `x` (T, B), each as long as its entry of `lengths` (B,).
-
-        Padding stands behind the words, so that no state of a word has seen any; the states after the last word count for nothing.
-        """
+        """(B, V) for the texts `x` (T, B), each as long as its entry of `lengths` (B,)."""
         mask = sequence_mask(lengths, len(x)).t().to(x.device)  # (T, B), True where there is a word
         x = self.dropout(self.embedding(x))  # (T, B, I)
-        h, _ = self.gru(x)  # (T, B, H)
-        both = mg.cat([self.dropout(h), x], dim=2)  # (T, B, H + I): words in their order, and words as such
-        return self.scores(self.dropout(masked_mean(both, mask, dim=0)))  # (B, V)
+        packed, _ = self.gru(pack_padded_sequence(x, lengths, enforce_sorted=False))
+        h, _ = pad_packed_sequence(packed, padding_value=-1.0)  # (T, B, 2H), all above -1 but behind the last word
+        pooled = [masked_mean(x, mask, dim=0), masked_mean(h, mask, dim=0), h.amax(dim=0)]
+        return self.scores(self.dropout(mg.cat(pooled, dim=1)))
 
 
 def pad(examples: list[Example]) -> Batch:
@@ -66,7 +69,7 @@ def pad(examples: list[Example]) -> Batch:
     return pad_sequence(texts), lengths, mg.tensor(labels)
 
 
-def train(model: TextClassifier, examples: list[Example], options: argparse.Namespace) -> None:
+def train(model: nn.Module, examples: list[Example], options: argparse.Namespace) -> None:
     """Train the model in place. Words are hidden at random, so that it does not learn texts by heart."""
     order = BucketSampler([len(text) for text, _ in examples], options.batch)  # texts of similar lengths, so that little is padded
     batches = DataLoader(examples, batch_sampler=order, collate_fn=pad)
@@ -79,7 +82,7 @@ def train(model: TextClassifier, examples: list[Example], options: argparse.Name
                 x, y = x.to(options.device), y.to(options.device)
                 hidden = mg.rand(x.shape, device=options.device) < 0.3
                 scores = model(x.masked_fill(hidden, UNKNOWN), lengths)  # (B, V)
-                loss = nn.functional.cross_entropy(scores, y)
+                loss = nn.functional.cross_entropy(scores, y, label_smoothing=0.1)
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -91,7 +94,7 @@ def train(model: TextClassifier, examples: list[Example], options: argparse.Name
 
 
 @mg.no_grad()
-def probabilities(model: TextClassifier, examples: list[Example], device: str) -> list[list[float]]:
+def probabilities(model: nn.Module, examples: list[Example], device: str) -> list[list[float]]:
     """How likely each label is, for each text: (N, V)."""
     model.eval()
     found: list[list[float]] = []
@@ -102,6 +105,22 @@ def probabilities(model: TextClassifier, examples: list[Example], device: str) -
 
 # ------------------------------------------------------------------------ around it: what is asked for, what is shown
 
+class MeanOfVectors(nn.Module):
+    """Scores for each label, from the vectors of the words alone: what is left of the classifier without its GRU."""
+
+    def __init__(self, words: int, labels: int, embedding: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(words, embedding, padding_idx=0)
+        self.dropout = nn.Dropout(0.5)
+        self.scores = nn.Linear(embedding, labels)
+
+    def forward(self, x: mg.Tensor, lengths: mg.Tensor) -> mg.Tensor:
+        """(B, V) for the texts `x` (T, B), each as long as its entry of `lengths` (B,)."""
+        mask = sequence_mask(lengths, len(x)).t().to(x.device)  # (T, B)
+        x = self.dropout(self.embedding(x))  # (T, B, I)
+        return self.scores(self.dropout(masked_mean(x, mask, dim=0)))
+
+
 LONGEST = 150  # words of a text that are read; of the documentation strings, one in a hundred has more
 
 
@@ -110,9 +129,13 @@ def encode(pairs: Pairs, vocabulary: Vocabulary, labels: list[str]) -> list[Exam
     return [(mg.tensor(vocabulary.encode(words(text)[:LONGEST]) or [UNKNOWN]), labels.index(label)) for text, label in pairs]
 
 
+QUICK_READINGS = {"the most frequent label": lambda text: []}  # who reads but few texts a few times is not asked for more
+READINGS = {"words": words, "words and pairs": lambda text: runs(words(text), 2), "1 to 3 words": lambda text: runs(words(text), 3)}
+
+
 def begin(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The command line, read and checked."""
-    lines = classifying.parser(__doc__, "out/classify", epochs=(15, 4), hidden=48, lr=1e-2, batch=32)
+    lines = classifying.parser(__doc__, "out/classify", epochs=(30, 3), hidden=64, lr=1e-2, batch=32)
     lines.add_argument("--data", metavar="FILE", help="other data: label<TAB>text on each line (default: documentation strings)")
     lines.add_argument("--ask", metavar="TEXT", nargs="+", help="ask a loaded model which labels these texts have")
     return lines, classifying.begin(lines, arguments)
@@ -139,9 +162,13 @@ def main(arguments: list[str] | None = None) -> None:
         train(model, encode(data.train, vocabulary, labels), options)
         save_model(options.save, model, words=vocabulary.tokens, labels=labels, sizes=sizes)
         print(f"model              {options.save}", flush=True)
-    p = probabilities(model, encode(data.held_out, vocabulary, labels), options.device)
-    features, seen = (lambda text: [], "the most frequent label") if options.quick else (words, "bag of words (add-one)")
-    classifying.report(options, data, p, "texts", features, seen, alpha=1)
+    held_out = encode(data.held_out, vocabulary, labels)
+    found = {"GRU": probabilities(model, held_out, options.device)}
+    if not facts and not options.quick:
+        without = MeanOfVectors(len(vocabulary), len(labels), sizes["embedding"]).to(options.device)
+        train(without, encode(data.train, vocabulary, labels), options)
+        found["mean of word vectors, no GRU"] = probabilities(without, held_out, options.device)
+    classifying.report(options, data, "texts", found, QUICK_READINGS if options.quick else READINGS)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 import running
 from confusion import confusion_matrix, confusion_picture
 from labelled import Pairs, clean, read_tsv, require_enough, some, split
-from naive_bayes import NaiveBayes
+from naive_bayes import Reading, baselines
 from saved_model import load_model
 
 import minigrad_nn as nn
@@ -41,6 +41,7 @@ def parser(description: str | None, out: str, epochs: tuple[int, int], hidden: i
     lines.add_argument("--hidden", type=running.size, metavar="H", default=hidden, help=f"units of the GRU (default: {hidden})")
     lines.add_argument("--batch", type=running.size, metavar="B", default=batch, help=f"texts read side by side (default: {batch})")
     lines.add_argument("--lr", type=running.positive, default=lr, help=f"the highest learning rate (default: {lr:g})")
+    lines.add_argument("--validate", action="store_true", help="hold out a fifth of the training part instead: to choose settings by")
     return lines
 
 
@@ -69,6 +70,8 @@ def read(
     """The texts of --data, or the example's own; `known` are the labels of a loaded model. Exits with one line where they do not do."""
     try:
         train, held_out = split(clean(read_tsv(options.data, label_first) if options.data else own()))
+        if options.validate:
+            train, held_out = split(train, digit=1)
         train = some(train, QUICK) if options.quick else train
         require_enough(train, held_out)
         labels = known or sorted({label for _, label in train})
@@ -106,32 +109,41 @@ def answer(texts: Sequence[str], probabilities: Sequence[Sequence[float]], label
 def report(
     options: argparse.Namespace,
     data: Data,
-    probabilities: Sequence[Sequence[float]],
     what: str,
-    features: Callable[[str], list[str]],
-    seen: str,
-    alpha: float,
+    found: Mapping[str, Sequence[Sequence[float]]],
+    readings: Mapping[str, Reading],
 ) -> None:
-    """Compare with naive Bayes, which sees `features` of the texts; draw the confusion matrix; last comes the line that matters."""
-    number = {label: place for place, label in enumerate(data.labels)}
-    truth = np.array([number[label] for _, label in data.held_out])
-    seen_in = [[features(text) for text, _ in pairs] for pairs in (data.train, data.held_out)]
-    classes = [number[label] for _, label in data.train]
-    by_alpha = {each: NaiveBayes(each).fit(seen_in[0], classes, len(number)).predict(seen_in[1]) for each in sorted({1, 0.3, 0.1, alpha})}
-    counted = by_alpha[alpha]
-    gru = np.array(probabilities).argmax(axis=1)
+    """Compare the networks with naive Bayes; draw the confusion matrix of the first; last comes the line that matters.
 
-    matrix = confusion_matrix(truth, gru, len(number))
-    title = f"{len(truth):,} held-out {what}, {(gru == truth).mean():.1%} right"
+    `found` has each network's probabilities (N, V), `readings` what naive Bayes may see of a text.
+    """
+    truth = np.array([data.labels.index(label) for _, label in data.held_out])
+    guesses = {name: np.array(p).argmax(axis=1) for name, p in found.items()}
+    counted = baselines(data.train, data.held_out, data.labels, readings)
+    first, best = next(iter(guesses)), counted[-1]
+
+    matrix = confusion_matrix(truth, guesses[first], len(data.labels))
+    title = f"{len(truth):,} held-out {what}, {(guesses[first] == truth).mean():.1%} right"
     print(confusion_picture(Path(options.out) / "confusion.png", matrix, data.labels, title))
+    print("\n" + _by_label(data.labels, truth, {first: guesses[first], "n. Bayes": best.guess}))
+    rows = [[f"naive Bayes, {each.name}", f"{each.alpha:g}", f"{each.validated:.3f}", _share(each.guess, truth)] for each in counted]
+    rows += [[name, "-", "-", _share(guess, truth)] for name, guess in reversed(guesses.items())]
+    print("\n" + running.table(["accuracy", "α", "where α was chosen", "held out"], rows))
+    print(f"held-out accuracy: {first} {_share(guesses[first], truth)}, {best.name} {_share(best.guess, truth)}")
+
+
+def _share(guess: np.ndarray, truth: np.ndarray) -> str:
+    return f"{(guess == truth).mean():.3f}"
+
+
+def _by_label(labels: Sequence[str], truth: np.ndarray, guesses: Mapping[str, np.ndarray]) -> str:
+    """How many texts of each label are known for what they are, for printing."""
     rows = []
-    for place, label in enumerate(data.labels):
+    for place, label in enumerate(labels):
         here = truth == place
-        shares = [f"{(guess[here] == place).mean():.2f}" if here.any() else "-" for guess in (gru, counted)]
+        shares = [f"{(guess[here] == place).mean():.2f}" if here.any() else "-" for guess in guesses.values()]
         rows.append([label, f"{here.sum()}", *shares])
-    print("\n" + running.table(["", "held out", "GRU", "n. Bayes"], rows))
-    print("\nnaive Bayes by its smoothing: " + ", ".join(f"α = {each:g} {(guess == truth).mean():.3f}" for each, guess in by_alpha.items()))
-    print(f"held-out accuracy: GRU {(gru == truth).mean():.3f}, {seen} {(counted == truth).mean():.3f}")
+    return running.table(["", "held out", *guesses], rows)
 
 
 def run(main: Callable[[], None]) -> None:

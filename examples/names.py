@@ -20,7 +20,7 @@ import classifying
 import running
 from classifying import UNKNOWN
 from labelled import Pairs
-from naive_bayes import character_ngrams
+from naive_bayes import Reading, character_ngrams
 from name_data import faker_names
 from saved_model import save_model
 
@@ -28,7 +28,7 @@ import minigrad as mg
 import minigrad_nn as nn
 from minigrad_nn import optim
 from minigrad_nn.utils.data import DataLoader
-from minigrad_nn.utils.rnn import pack_padded_sequence, pad_sequence
+from minigrad_nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from minigrad_nn.vocabulary import Vocabulary
 
 Example = tuple[mg.Tensor, int]  # the letters of a name, (T,), and the number of its language
@@ -36,21 +36,24 @@ Batch = tuple[mg.Tensor, mg.Tensor, mg.Tensor]  # letters (T, B), lengths (B,), 
 
 
 class NameClassifier(nn.Module):
-    """Scores for each language, from the last states of a GRU that reads a name forwards and one that reads it backwards."""
+    """Scores for each language, from the states of a GRU that reads a name forwards and one that reads it backwards."""
 
     def __init__(self, letters: int, languages: int, embedding: int, hidden: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(letters, embedding, padding_idx=0)
+        self.some_of_a_letter = nn.Dropout(0.2)
         self.gru = nn.GRU(embedding, hidden, bidirectional=True)
         self.dropout = nn.Dropout(0.5)
-        self.scores = nn.Linear(2 * hidden, languages)
+        self.scores = nn.Linear(4 * hidden, languages)
 
     def forward(self, x: mg.Tensor, lengths: mg.Tensor) -> mg.Tensor:
         """(B, V) for the names `x` (T, B), each as long as its entry of `lengths` (B,)."""
-        x = self.embedding(x)  # (T, B, I)
+        x = self.some_of_a_letter(self.embedding(x))  # (T, B, I)
         packed = pack_padded_sequence(x, lengths, enforce_sorted=False)  # no step is spent on padding
-        _, h = self.gru(packed)  # (2, B, H), each direction's state after its last letter
-        return self.scores(self.dropout(mg.cat([h[0], h[1]], dim=1)))
+        states, h = self.gru(packed)  # h (2, B, H): each direction's state after its last letter
+        states, _ = pad_packed_sequence(states, padding_value=-1.0)  # (T, B, 2H), all above -1 but where a name has ended
+        largest = states.amax(dim=0)  # (B, 2H): what was seen anywhere in the name
+        return self.scores(self.dropout(mg.cat([h[0], h[1], largest], dim=1)))
 
 
 def pad(examples: list[Example]) -> Batch:
@@ -63,16 +66,16 @@ def pad(examples: list[Example]) -> Batch:
 def train(model: NameClassifier, examples: list[Example], options: argparse.Namespace) -> None:
     """Train the model in place. Letters are hidden at random, so that it does not learn names by heart."""
     batches = DataLoader(examples, options.batch, shuffle=True, collate_fn=pad)
-    optimizer = optim.AdamW(model.parameters(), options.lr)
+    optimizer = optim.AdamW(model.parameters(), options.lr, weight_decay=0.1)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, options.epochs * len(batches))
     model.train()
     with running.progress(options.epochs * len(examples), "name") as bar:
         for _ in range(options.epochs):
             for x, lengths, y in batches:
                 x, y = x.to(options.device), y.to(options.device)
-                hidden = mg.rand(x.shape, device=options.device) < 0.2
+                hidden = mg.rand(x.shape, device=options.device) < 0.15
                 scores = model(x.masked_fill(hidden, UNKNOWN), lengths)  # (B, V)
-                loss = nn.functional.cross_entropy(scores, y)
+                loss = nn.functional.cross_entropy(scores, y, label_smoothing=0.1)
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -96,14 +99,28 @@ def probabilities(model: NameClassifier, examples: list[Example], device: str) -
 # ------------------------------------------------------------------------ around it: what is asked for, what is shown
 
 
+def spelt(name: str) -> str:
+    """Small letters, with marks for the beginning and the end."""
+    return f"^{name.lower()}$"
+
+
 def encode(pairs: Pairs, letters: Vocabulary, languages: list[str]) -> list[Example]:
-    """Names as the numbers of their letters, capital or small, with the numbers of their languages."""
-    return [(mg.tensor(letters.encode(name.lower())), languages.index(language)) for name, language in pairs]
+    """Names as the numbers of their letters and marks, with the numbers of their languages."""
+    return [(mg.tensor(letters.encode(spelt(name))), languages.index(language)) for name, language in pairs]
+
+
+def ngrams(longest: int) -> Reading:
+    """What naive Bayes sees: runs of up to so many letters."""
+    return lambda name: character_ngrams(name, longest)
+
+
+QUICK_READINGS = {"single letters": ngrams(1)}  # who reads but few names a few times is not asked for more
+READINGS = QUICK_READINGS | {f"1 to {n} letters": ngrams(n) for n in (2, 3, 4, 5)}
 
 
 def begin(arguments: list[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """The command line, read and checked."""
-    lines = classifying.parser(__doc__, "out/names", epochs=(28, 5), hidden=128, lr=6e-3, batch=64)
+    lines = classifying.parser(__doc__, "out/names", epochs=(30, 5), hidden=128, lr=4e-3, batch=64)
     lines.add_argument("--data", metavar="FILE", help="other data: name<TAB>label on each line (default: names from faker)")
     lines.add_argument("--name", dest="ask", metavar="NAME", nargs="+", help="ask a loaded model which language these names come from")
     return lines, classifying.begin(lines, arguments)
@@ -116,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.ask:
         data = classifying.read(lines, options, faker_names, label_first=False, known=facts.get("languages"))
     languages = facts["languages"] if facts else data.labels
-    letters = classifying.vocabulary(facts["letters"]) if facts else classifying.vocabulary("".join(name.lower() for name, _ in data.train))
+    letters = classifying.vocabulary(facts["letters"]) if facts else classifying.vocabulary("".join(spelt(name) for name, _ in data.train))
     sizes = facts.get("sizes") or {"embedding": 64, "hidden": options.hidden}
     model = NameClassifier(len(letters), len(languages), **sizes).to(options.device)
     if facts:
@@ -131,8 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
         save_model(options.save, model, letters=letters.tokens, languages=languages, sizes=sizes)
         print(f"model              {options.save}", flush=True)
     p = probabilities(model, encode(data.held_out, letters, languages), options.device)
-    features, seen = (list, "single letters") if options.quick else (character_ngrams, "character trigrams")
-    classifying.report(options, data, p, "names", features, seen, alpha=0.1)
+    classifying.report(options, data, "names", {"GRU": p}, QUICK_READINGS if options.quick else READINGS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 import names  # noqa: E402
 from labelled import clean, read_tsv, require_enough, split  # noqa: E402
-from naive_bayes import NaiveBayes, character_ngrams  # noqa: E402
+from naive_bayes import ALPHAS, NaiveBayes, baselines, character_ngrams  # noqa: E402
 
 PROGRAM = [sys.executable, "-W", "error", str(ROOT / "examples" / "names.py")]
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -70,6 +70,14 @@ def test_the_same_seed_gives_the_same_run(table, tmp_path):
     one, other = (run("--quick", "--data", table, "--epochs", 1, "--out", tmp_path / name) for name in "ab")
     assert one.splitlines()[-1] == other.splitlines()[-1]
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.host_only("runs a program of its own")
+def test_settings_are_tried_on_a_part_of_the_training_texts(table, tmp_path):
+    pairs = clean(read_tsv(str(table), label_first=False))
+    train, held_out = split(split(pairs)[0], digit=1)
+    printed = run("--quick", "--data", table, "--epochs", 1, "--validate", "--out", tmp_path)
+    assert printed.startswith(f"{len(train)} names of 2 languages to train on, {len(held_out)} held out")
 
 
 REFUSED = [
@@ -139,6 +147,37 @@ def test_clean_and_split():
     assert split(many)[1] == split(many[::-1])[1][::-1]
     with pytest.raises(ValueError, match="nothing to train on under b"):
         require_enough([("x", "a"), ("y", "c")], [("z", "b")])
+
+
+@pytest.mark.host_only("texts alone")
+def test_what_chooses_settings_was_never_held_out_nor_trained_on():
+    pairs = [(f"text {number}", "x") for number in range(2000)]
+    train, held_out = split(pairs)
+    fitted, tried = split(train, digit=2)
+    assert not set(tried) & set(held_out) and not set(tried) & set(fitted) and set(tried) | set(fitted) == set(train)
+    assert 0.15 < len(tried) / len(train) < 0.25
+    validated = split(train, digit=1)[1]
+    assert 0.1 < len(set(validated) & set(tried)) / len(tried) < 0.3
+
+
+@pytest.mark.host_only("NumPy alone")
+def test_baselines_are_chosen_without_what_is_held_out():
+    words = [f"{a}{b}{c}" for a in "bdgklmn" for b in "aeiou" for c in "bdgklmn"]
+    train, held_out = split([(word + end, end) for word in words for end in ("sto", "tos")])
+    readings = {"letters": list, "to three": character_ngrams}
+    found = baselines(train, held_out, ["sto", "tos"], readings)
+    assert [each.name for each in found] == ["letters", "to three"] and found[-1].validated == 1
+    assert (found[-1].guess == [label == "tos" for _, label in held_out]).all()
+    wrong = [(text, "tos" if label == "sto" else "sto") for text, label in held_out]
+    again = baselines(train, wrong, ["sto", "tos"], readings)
+    assert [each[:3] for each in again] == [each[:3] for each in found]
+    assert all(each.alpha in ALPHAS for each in found)
+
+
+@pytest.mark.host_only("NumPy alone")
+def test_baselines_of_two_texts_and_of_a_label_without_a_text_are_no_warning():
+    (only,) = baselines([("ab", "x"), ("cd", "y")], [("a", "x"), ("d", "y")], ["x", "y", "z"], {"letters": list})
+    assert only.guess.tolist() == [0, 1]
 
 
 @pytest.mark.host_only("text files alone")
