@@ -2,7 +2,8 @@
 
     arrays      rnn, lstm, gru beside this file, an array function at a time: the kernel of the CPU, and right everywhere
     b           `device`: a product of matrices and one launch per step; serves everything on a GPU
-    d1, d2      the whole sequence in one launch; each serves some sizes
+    d1, d2      `cuda`: the whole sequence in one launch, float32; d1 keeps the weights of small layers in each block, d2 spreads
+                those of larger ones over all blocks
 
 On the CPU it is `arrays`. On a GPU the first of DESIGNS that serves the layer is taken. `nn.path("fused", kernel="b")` and the
 environment variable MINIGRAD_KERNEL, which is for GPUs only, take one by name; where that one cannot compute the layer,
@@ -15,12 +16,16 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-from . import device, gru, lstm, rnn
+from . import cuda, device, gru, lstm, rnn
 
 __all__ = ["DESIGNS", "choose", "known"]
 
 ARRAYS = SimpleNamespace(rnn=rnn, lstm=lstm, gru=gru)
-DESIGNS: dict[str, Any] = {"b": device}  # in the order in which they are tried; each has rnn, lstm, gru and `serves`
+DESIGNS: dict[str, Any] = {  # in the order in which they are tried; each has rnn, lstm, gru and `serves`
+    "d1": SimpleNamespace(rnn=cuda.rnn, lstm=cuda.lstm, gru=cuda.gru, serves=cuda.serves_alone),
+    "d2": SimpleNamespace(rnn=cuda.rnn, lstm=cuda.lstm, gru=cuda.gru, serves=cuda.serves_spread),
+    "b": device,
+}
 
 
 def choose(cell: str, H: int, dtype: Any, xp: Any, kernel: str | None = None, **options: Any) -> Any:

@@ -26,7 +26,7 @@ def main(where: str = "cuda") -> None:
     mg.set_default_device(where)
     for kernel in DESIGNS:
         for kind in ("RNN", "LSTM", "GRU"):
-            for H in (3, 33):
+            for H in (3, 33, 260):  # the last is for d2
                 layer, x = getattr(nn, kind)(5, H, bidirectional=True), mg.randn(4, 3, 5)
                 for given in (x, pack_padded_sequence(x, [4, 2, 1])):
                     try:

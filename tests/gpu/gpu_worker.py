@@ -146,8 +146,10 @@ class Bench:
         """Which kernel computes it."""
         kind, options = cell.kind.lower(), {"RNN": {"activation": "tanh"}, "GRU": {"reset_after": True}}.get(cell.kind, {})
         xp = backend.on(backend.current_device())
-        chosen = choose(kind, cell.H, np.dtype("float32"), xp, cell.kernel, projection=False, **options)
-        return next((name for name, design in DESIGNS.items() if getattr(design, kind) is chosen), "arrays")
+        layer = (kind, cell.H, np.dtype("float32"), xp)
+        chosen = choose(*layer, cell.kernel, projection=False, **options)
+        served = (name for name, design in DESIGNS.items() if getattr(design, kind) is chosen and design.serves(*layer, **options))
+        return next(served, "arrays")
 
 
 def main() -> None:

@@ -48,10 +48,10 @@ def test_what_cannot_compute_the_layer_is_told(small):
         choose("lstm", 5, FLOAT, GPU, "small", projection=True)
     with pytest.raises(ValueError, match="runs on a GPU, and this layer is on the CPU"):
         choose("lstm", 5, FLOAT, CPU, "b")
-    with pytest.raises(ValueError, match=r"of the kernels tried \(small, b\), none"):
+    with pytest.raises(ValueError, match=r"of the kernels tried \(small, d1, d2, b\), none"):
         choose("lstm", 5, np.dtype("int64"), GPU)
     for call in (known, lambda name: nn.path("fused", name), lambda name: choose("lstm", 5, FLOAT, GPU, name)):
-        with pytest.raises(ValueError, match="kernel must be 'arrays' or 'small' or 'b', got 'c'"):
+        with pytest.raises(ValueError, match="kernel must be 'arrays' or 'small' or 'd1' or 'd2' or 'b', got 'c'"):
             call("c")
     with pytest.raises(ValueError, match="computes on the path 'fused', got kernel='b' for 'stepwise'"):
         nn.path("stepwise", "b")

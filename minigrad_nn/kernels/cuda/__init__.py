@@ -16,7 +16,7 @@ import numpy as np
 from . import gru, lstm, rnn, spread
 from .launch import LAUNCHERS, fits
 
-__all__ = ["gru", "lstm", "rnn", "serves"]
+__all__ = ["gru", "lstm", "rnn", "serves", "serves_alone", "serves_spread"]
 
 KINDS = {"rnn": rnn, "lstm": lstm, "gru": gru}
 
@@ -38,3 +38,13 @@ def serves(
     if projection or not reset_after or activation not in rnn.ACTIVATIONS:
         return False
     return all(fits(xp, kernel) for kernel in module.kernels(xp, H))
+
+
+def serves_alone(kind: str, H: int, dtype: Any, xp: Any, **options: Any) -> bool:
+    """Whether the weights of such a layer fit into one block, which then needs no other: design d1."""
+    return H <= KINDS[kind].MOST and serves(kind, H, dtype, xp, **options)
+
+
+def serves_spread(kind: str, H: int, dtype: Any, xp: Any, **options: Any) -> bool:
+    """Whether they are spread over all blocks: design d2."""
+    return H > KINDS[kind].MOST and serves(kind, H, dtype, xp, **options)
