@@ -142,7 +142,7 @@ class Backend:
     """NumPy on the CPU. Attributes not defined here are looked up in the array library itself."""
 
     device_type = "cpu"
-    run_elements = 2**15  # numbers in an array that is worked on at once: about ten of them in float32 fit the cache of one core
+    run_elements = 2**16  # numbers in an array that is worked on at once: a few of them in float32 fit the cache of one core
     panel_rows = 2**10  # rows that make a product of matrices fast
 
     def __init__(self, library: Any) -> None:
