@@ -34,6 +34,37 @@ matrix products alone. Those products, noted while the kernel runs and then repe
 above 1 is everything else a kernel does.
 """
 
+REASONS = """\
+## Where PyTorch is ahead, and why
+
+**LSTM at small batches, and LSTM in inference.** PyTorch's LSTM runs in oneDNN, which puts W_hh in the order its products want
+once for the whole sequence. NumPy's OpenBLAS does so again in every step, and with a batch of 20 or 32 that is a good part of a
+product. Compare the columns *products* and *PyTorch* above: where our products alone take as long as PyTorch's whole step, or
+longer, nothing that is done between them can bring a ratio above 1. Only a matrix product of our own could, or a second library
+for products beside NumPy's; neither is something a reader of this framework could follow, so it stays as it is. In inference
+nothing but products and gates is left, so this is all one sees.
+
+**One row (B = 1) and small layers, as a multiple of the products.** A step is then a few microseconds of work, and four calls
+from Python, to the product, to the loop, for the views they take, cost about as much as the work. Against PyTorch's RNN and GRU,
+which make dozens of calls per step, that is still a multiple; against oneDNN's LSTM, which makes one for the whole sequence, it
+is about even.
+
+**RNN in inference.** With one gate there is little besides products on either side, and both libraries' products are equally
+fast.
+
+## Why Numba is optional, and why it is there
+
+With NumPy alone every operation between two products is a pass over memory, about twenty for a step of an LSTM forward and
+backward, and the marks of LSTM are out of reach: see the column *without Numba*. Numba compiles `minigrad_nn/kernels/loops.py`, a
+hundred lines that state the same equations for one number at a time, into a single pass. It is used where it is installed (`pip
+install "minigrad-nn[fast]"`), for LSTM and GRU in float32 on a CPU; a test holds both ways to the same numbers, and
+`minigrad_nn.kernels.compiled.choice.wanted = False` or `NUMBA_DISABLE_JIT=1` turns it off. It is not required, because everything
+runs without it, because it is larger than the framework and its other dependencies, and because the first start compiles for some
+seconds. Not taken: one loop over all steps inside Numba, which needs SciPy's second copy of OpenBLAS, whose threads and NumPy's
+would wait for each other; splitting element-wise work over threads, which have to wait for each other several times in a step;
+and C of our own, which needs a compiler on every reader's machine.
+"""
+
 
 @dataclass
 class Row:
@@ -204,7 +235,7 @@ def page(
     shown = "\n\n".join(f"![{text}]({name})" for name, text in pictures)
     meanings = "\n".join(f"- **{row.title}**: {row.meaning}" for row in rows)
     tables = [f"{heading}\n{text}" for heading, text in sections(rows, values, moves)]
-    return "\n\n".join(filter(None, [head.rstrip(), shown, *tables, meanings])) + "\n"
+    return "\n\n".join(filter(None, [head.rstrip(), shown, *tables, meanings, REASONS.rstrip()])) + "\n"
 
 
 def write(path: Path, text: str) -> None:
