@@ -239,18 +239,19 @@ def test_saved_can_be_used_twice_and_results_share_no_memory(emulator: Emulator)
 
 @needs_compiler
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
-@pytest.mark.parametrize(("H", "design"), [(6, "d1"), (258, "d2")])
-def test_a_layer_runs_on_them_unchanged(kind: str, H: int, design: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two layers, both directions, packed, with what is seen inside: against the kernels made of array functions."""
-    stand_in = Emulator()
+@pytest.mark.parametrize("design", ["d1", "d2"])
+def test_a_layer_runs_on_them_unchanged(kind: str, design: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed sequences, for d1 in two layers and both directions: against the kernels made of array functions."""
+    stand_in, small = Emulator(), design == "d1"
+    H = 6 if small else getattr(cuda, kind.lower()).MOST + 1
     monkeypatch.setitem(launch.LAUNCHERS, "strict", stand_in)
     results = []
-    for kernel in ("arrays", design, None):
+    for kernel in ("arrays", design, None) if small else ("arrays", design):
         with minigrad.device("strict"), nn.path("fused", kernel=kernel):
             minigrad.manual_seed(0)
-            layer = getattr(nn, kind)(3, H, num_layers=2 if H < 10 else 1, bidirectional=True)
-            x = minigrad.randn(9, 3, requires_grad=True)
-            packed = nn.utils.rnn.PackedSequence(x, minigrad.tensor([4, 3, 2], device="cpu"))
+            layer = getattr(nn, kind)(3, H, num_layers=1 + small, bidirectional=small)
+            x = minigrad.randn(5, 3, requires_grad=True)
+            packed = nn.utils.rnn.PackedSequence(x, minigrad.tensor([2, 2, 1], device="cpu"))
             output, last = layer(packed)
             ends = last if isinstance(last, tuple) else (last,)
             loss = (output.data * output.data).sum() + sum((each * each * each).sum() for each in ends)

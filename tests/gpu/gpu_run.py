@@ -74,13 +74,18 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more}
 
 
+def _hear_interrupts() -> None:
+    """A program started from a shell's background would ignore SIGINT, with which it is asked to end."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def follow(command: Sequence[str], seconds: float, each: Callable[[str], None], given: str = "", **more: str) -> int | None:
     """Run a program, hand over its lines as they come; its exit status, or None if it was stopped when the seconds were over.
 
     It is first asked to stop (Ctrl-C, so that pytest sums up what it has) and made to stop ten seconds later.
     """
     program = subprocess.Popen(
-        command, cwd=ROOT, env=environment(**more), text=True, errors="replace", start_new_session=True,
+        command, cwd=ROOT, env=environment(**more), text=True, errors="replace", start_new_session=True, preexec_fn=_hear_interrupts,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     stopped = threading.Event()
