@@ -42,7 +42,7 @@ once for the whole sequence. NumPy's OpenBLAS does so again in every step, and w
 product. Compare the columns *products* and *PyTorch* above: where our products alone take as long as PyTorch's whole step, or
 longer, nothing that is done between them can bring a ratio above 1. Only a matrix product of our own could, or a second library
 for products beside NumPy's; neither is something a reader of this framework could follow, so it stays as it is. In inference
-nothing but products and gates is left, so this is all one sees.
+little but products and gates is left, so it shows most there.
 
 **One row (B = 1) and small layers, as a multiple of the products.** A step is then a few microseconds of work, and four calls
 from Python, to the product, to the loop, for the views they take, cost about as much as the work. Against PyTorch's RNN and GRU,
