@@ -75,7 +75,7 @@ def forward(
         project(xp, x, run, w_ih, (b_ih, outside), out=kept[:, :3])  # (a)
         h.resize(run.size)
         if loops is not None:
-            outputs = _advance_in_loops(xp, loops, kept, h.array, w_hh, b_hn, steps.order(run))  # (K, H, b)
+            outputs = _advance_in_loops(xp, loops, kept, h.array, w_hh, b_hn, steps.reverse)  # (K, H, b)
         elif reset_after:
             outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))
         else:
@@ -117,19 +117,13 @@ def _advance(xp: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, or
     return outputs
 
 
-def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, order: range) -> Array:
+def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, reverse: bool) -> Array:
     """The same by (g)."""
     K, _, H, b = kept.shape
-    outputs, recurrent, inside = xp.empty((K, H, b), h.dtype), xp.empty((3 * H, b), h.dtype), xp.zeros_like(h)
+    outputs, inside = xp.empty((K, H, b), h.dtype), xp.zeros_like(h)
     if b_hn is not None:
         inside += b_hn
-    flat_kept, flat_outputs = kept.reshape(K, 5, H * b), outputs.reshape(K, H * b)
-    flat_recurrent, flat_inside, before, flat_before = recurrent.reshape(3, H * b), inside.reshape(H * b), h, h.reshape(H * b)
-    for k in order:
-        xp.matmul(w_hh, before, out=recurrent)
-        loops.gru_forward(flat_kept[k], flat_recurrent, flat_inside, flat_before, flat_outputs[k])
-        before, flat_before = outputs[k], flat_outputs[k]
-    h[...] = before
+    loops.gru_forward(kept.reshape(K, 5, H * b), w_hh, inside.reshape(H * b), h, outputs.reshape(K, H * b), reverse)
     return outputs
 
 
@@ -195,7 +189,7 @@ def backward(
             kept = next(all_kept)
             dys, order = None if dy is None else to_blocks(xp, run, dy), steps.order(run)[::-1]
             if loops is not None:
-                slopes = _retreat_in_loops(xp, loops, kept, dys, dh.resize(run.size), w_hh.T, order)
+                slopes = _retreat_in_loops(xp, loops, kept, dys, dh.resize(run.size), w_hh, not steps.reverse)
             else:
                 slopes = _slopes(xp, kept, saved.reset_after)
                 retreat = _retreat if saved.reset_after else _retreat_reset_before
@@ -242,17 +236,11 @@ def _retreat(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, 
         dh += directly
 
 
-def _retreat_in_loops(xp: Any, loops: Any, kept: Array, dys: Array | None, dh: Array, w_hh_T: Array, order: range) -> Array:
+def _retreat_in_loops(xp: Any, loops: Any, kept: Array, dys: Array | None, dh: Array, w_hh: Array, reverse: bool) -> Array:
     """The gradients (K, 4, H, b) of the pre-activations of n, r and z, and of s, of a run by (g); dh is carried on in place."""
     K, _, H, b = kept.shape
-    da, directly = xp.empty((K, 4, H, b), dh.dtype), xp.empty_like(dh)
-    recurrent, flat_da, flat_kept = da[:, 1:].reshape(K, 3 * H, b), da.reshape(K, 4, H * b), kept.reshape(K, 5, H * b)
-    flat_dys = xp.zeros((1, H * b), dh.dtype).repeat(K, axis=0) if dys is None else dys.reshape(K, H * b)
-    flat_dh, flat_directly = dh.reshape(H * b), directly.reshape(H * b)
-    for k in order:
-        loops.gru_backward(flat_kept[k], flat_da[k], flat_dys[k], flat_dh, flat_directly)
-        xp.matmul(w_hh_T, recurrent[k], out=dh)
-        dh += directly
+    da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
+    loops.gru_backward(kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b), w_hh, dys.reshape(K, H * b), dh, reverse)
     return da
 
 

@@ -1,10 +1,11 @@
-"""What happens to a step's numbers between two products, each cell's in one loop: compiled by Numba, float32, on a CPU.
+"""A run of steps of each cell as one loop, compiled by Numba: float32, on a CPU.
 
-The kernels do the same by one NumPy call per operation, and each call is a pass over memory: an LSTM step makes about
-twenty. Here every number is read once and written once. Read lstm.py and gru.py first: the equation numbers are theirs.
+The kernels do the same by one NumPy call per operation, and each call costs a microsecond and a pass over memory: an LSTM
+step makes about twenty. Here a step is one call of BLAS and one pass in which every number is read once and written once,
+and no step comes back to Python. Read rnn.py, lstm.py and gru.py first: the equation numbers are theirs.
 
-All arrays are flat: n = H · b numbers for a state, rows of n for gates. This file needs Numba; `compiled.py` decides
-whether it is used.
+A state (H, b) is flat here, n = H · b numbers, and gates are rows of n. `reverse` is the order of computing: from the last
+of K steps to the first. This file needs Numba; `compiled.py` decides whether it is used.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "tanh"]
+from .products import multiply
 
-HALF, ONE = np.float32(0.5), np.float32(1)
+__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh"]
+
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 # tanh(a) = a p(a²) / q(a²) up to |a| = 8, and ±1 beyond, so that a gate can be shut altogether. The coefficients, from a⁰
 # on, were fitted by least squares with weights that level the largest relative error; a test holds them against tanh.
@@ -64,59 +67,109 @@ def sigmoid(a: Any) -> Any:
     return HALF * tanh(HALF * a) + HALF
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1])")
-def lstm_forward(kept: Any, recurrent: Any, c: Any, h: Any) -> None:
-    """kept (5, n): from the projected inputs of i, f, g, o in its first rows to i, f, g, o, v. c is carried on; h is written."""
-    for j in range(c.size):
-        i = sigmoid(kept[0, j] + recurrent[0, j])  # (1)
-        f = sigmoid(kept[1, j] + recurrent[1, j])  # (2)
-        g = tanh(kept[2, j] + recurrent[2, j])  # (3)
-        o = sigmoid(kept[3, j] + recurrent[3, j])  # (4)
-        v = f * c[j]
-        kept[0, j], kept[1, j], kept[2, j], kept[3, j], kept[4, j] = i, f, g, o, v
-        c[j] = v + i * g  # (5)
-        h[j] = o * tanh(c[j])  # (6)
+@loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], b1, b1)")
+def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, reverse: bool) -> None:
+    """states (K, n): from projected inputs to states. h (H, b) is carried on."""
+    (K, n), b = states.shape, h.shape[1]
+    before = last = h.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        multiply(w_hh, False, before, b, ONE, states[k])
+        before = states[k]
+        for j in range(n):
+            before[j] = (ZERO if before[j] < ZERO else before[j]) if relu else tanh(before[j])  # (1)
+    last[:] = before
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1], f4[::1])")
-def lstm_backward(kept: Any, da: Any, dy: Any, dh: Any, dc: Any) -> None:
-    """da (4, n): the gradients of the pre-activations of i, f, g, o is written; dc is carried on. dy comes on top of dh."""
-    for j in range(dc.size):
-        i, f, g, o, v = kept[0, j], kept[1, j], kept[2, j], kept[3, j], kept[4, j]
-        u, d = i * g, dh[j] + dy[j]
-        t = tanh(u + v)
-        m = o * t
-        e = dc[j] + d * (o - m * t)  # (6')
-        da[0, j] = e * u * (ONE - i)  # (1')
-        da[1, j] = e * v * (ONE - f)  # (2')
-        da[2, j] = e * (i - u * g)  # (3')
-        da[3, j] = d * m * (ONE - o)  # (4')
-        dc[j] = e * f  # (5')
+@loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], b1, b1)")
+def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, reverse: bool) -> None:
+    """da (K, n): the gradients of the pre-activations are written; dh (H, b) is carried on. dy (K, n) comes on top of it."""
+    (K, n), b = states.shape, dh.shape[1]
+    flat = dh.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        for j in range(n):
+            d, h = flat[j] + dy[k, j], states[k, j]
+            slope = (ONE if h > ZERO else ZERO if h == ZERO else h) if relu else ONE - h * h
+            da[k, j] = d * slope  # (1')
+        multiply(w_hh, True, da[k], b, ZERO, flat)
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1], f4[::1])")
-def gru_forward(kept: Any, recurrent: Any, inside: Any, before: Any, h: Any) -> None:
-    """kept (5, n): from the projected inputs of r, z, n in its first rows to r, z, n, s, d. h is written."""
-    for j in range(h.size):
-        r = sigmoid(kept[0, j] + recurrent[0, j])  # (1)
-        z = sigmoid(kept[1, j] + recurrent[1, j])  # (2)
-        s = recurrent[2, j] + inside[j]
-        n = tanh(kept[2, j] + r * s)  # (3)
-        d = before[j] - n
-        kept[0, j], kept[1, j], kept[2, j], kept[3, j], kept[4, j] = r, z, n, s, d
-        h[j] = n + z * d  # (4)
+@loop("void(f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[::1], f4[:, ::1], b1)")
+def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, reverse: bool) -> None:
+    """kept (K, 5, n): from the projected inputs of i, f, g, o in its first rows to i, f, g, o, v. h (H, b) and c (n,) are
+    carried on; outputs (K, n) is written."""
+    (K, n), b = outputs.shape, h.shape[1]
+    before = last = h.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        multiply(w_hh, False, before, b, ONE, kept[k])
+        before = outputs[k]
+        for j in range(n):
+            i, f = sigmoid(kept[k, 0, j]), sigmoid(kept[k, 1, j])  # (1), (2)
+            g, o = tanh(kept[k, 2, j]), sigmoid(kept[k, 3, j])  # (3), (4)
+            v = f * c[j]
+            kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j] = i, f, g, o, v
+            c[j] = v + i * g  # (5)
+            before[j] = o * tanh(c[j])  # (6)
+    last[:] = before
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1], f4[::1])")
-def gru_backward(kept: Any, da: Any, dy: Any, dh: Any, directly: Any) -> None:
-    """da (4, n): the gradients of the pre-activations of n, r, z, and of s, are written, and what dh passes on directly."""
-    for j in range(dh.size):
-        r, z, n, s, d = kept[0, j], kept[1, j], kept[2, j], kept[3, j], kept[4, j]
-        e = dh[j] + dy[j]
-        dn = e * (ONE - z) * (ONE - n * n)  # (3')
-        ds = dn * r
-        da[0, j] = dn
-        da[1, j] = ds * s * (ONE - r)  # (1')
-        da[2, j] = e * d * z * (ONE - z)  # (2')
-        da[3, j] = ds
-        directly[j] = e * z  # (4')
+@loop("void(f4[:, :, ::1], f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[::1], b1)")
+def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, reverse: bool) -> None:
+    """da (K, 4, n): the gradients of the pre-activations of i, f, g, o are written; dh (H, b) and dc (n,) are carried on.
+    dy (K, n) comes on top of dh."""
+    (K, n), b = dy.shape, dh.shape[1]
+    flat = dh.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        for j in range(n):
+            i, f, g, o, v = kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j]
+            u, d = i * g, flat[j] + dy[k, j]
+            t = tanh(u + v)
+            m = o * t
+            e = dc[j] + d * (o - m * t)  # (6')
+            da[k, 0, j] = e * u * (ONE - i)  # (1')
+            da[k, 1, j] = e * v * (ONE - f)  # (2')
+            da[k, 2, j] = e * (i - u * g)  # (3')
+            da[k, 3, j] = d * m * (ONE - o)  # (4')
+            dc[j] = e * f  # (5')
+        multiply(w_hh, True, da[k], b, ZERO, flat)
+
+
+@loop("void(f4[:, :, ::1], f4[:, ::1], f4[::1], f4[:, ::1], f4[:, ::1], b1)")
+def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, reverse: bool) -> None:
+    """kept (K, 5, n): from the projected inputs of r, z, n in its first rows to r, z, n, s, d. inside (n,) is b_hn for each
+    number of s; h (H, b) is carried on; outputs (K, n) is written."""
+    (K, n), b = outputs.shape, h.shape[1]
+    recurrent = np.empty((3, n), np.float32)
+    before = last = h.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        multiply(w_hh, False, before, b, ZERO, recurrent)
+        now = outputs[k]
+        for j in range(n):
+            r = sigmoid(kept[k, 0, j] + recurrent[0, j])  # (1)
+            z = sigmoid(kept[k, 1, j] + recurrent[1, j])  # (2)
+            s = recurrent[2, j] + inside[j]
+            a = tanh(kept[k, 2, j] + r * s)  # (3)
+            d = before[j] - a
+            kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j] = r, z, a, s, d
+            now[j] = a + z * d  # (4)
+        before = now
+    last[:] = before
+
+
+@loop("void(f4[:, :, ::1], f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], b1)")
+def gru_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, reverse: bool) -> None:
+    """da (K, 4, n): the gradients of the pre-activations of n, r, z, and of s, are written; dh (H, b) is carried on.
+    dy (K, n) comes on top of it."""
+    (K, n), b = dy.shape, dh.shape[1]
+    flat = dh.reshape(n)
+    for k in range(K - 1, -1, -1) if reverse else range(K):
+        for j in range(n):
+            r, z, a, s, d = kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j]
+            e = flat[j] + dy[k, j]
+            dn = e * (ONE - z) * (ONE - a * a)  # (3')
+            ds = dn * r
+            da[k, 0, j] = dn
+            da[k, 1, j] = ds * s * (ONE - r)  # (1')
+            da[k, 2, j] = e * d * z * (ONE - z)  # (2')
+            da[k, 3, j] = ds
+            flat[j] = e * z  # (4')
+        multiply(w_hh, True, da[k, 1:], b, ONE, flat)

@@ -68,7 +68,7 @@ def forward(
         if loops is None:
             outputs = _advance(xp, kept, *states, weights, order)  # (K, R, b)
         else:
-            outputs = _advance_in_loops(xp, loops, kept, *states, weights[1], order)
+            outputs = _advance_in_loops(xp, loops, kept, *states, weights[1], steps.reverse)
         to_rows(run, outputs, y)
         if keep:
             saved.runs.append(kept)
@@ -107,19 +107,11 @@ def _advance(xp: Any, kept: Array, h: Array, c: Array, weights: Weights, order: 
     return outputs
 
 
-def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, c: Array, w_hh: Array, order: range) -> Array:
+def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, c: Array, w_hh: Array, reverse: bool) -> Array:
     """The same by (g)."""
     K, _, H, b = kept.shape
-    outputs, recurrent = xp.empty((K, H, b), h.dtype), xp.empty((4 * H, b), h.dtype)
-    flat_kept, flat_outputs, flat_recurrent, flat_c = (
-        each.reshape(*shape, H * b) for each, shape in ((kept, (K, 5)), (outputs, (K,)), (recurrent, (4,)), (c, ()))
-    )
-    h_before = h
-    for k in order:
-        xp.matmul(w_hh, h_before, out=recurrent)
-        loops.lstm_forward(flat_kept[k], flat_recurrent, flat_c, flat_outputs[k])
-        h_before = outputs[k]
-    h[...] = h_before
+    outputs = xp.empty((K, H, b), h.dtype)
+    loops.lstm_forward(kept.reshape(K, 5, H * b), w_hh, h, c.reshape(H * b), outputs.reshape(K, H * b), reverse)
     return outputs
 
 
@@ -161,7 +153,7 @@ def backward(
                 slopes, dc_per_dm, m = _slopes(xp, kept)
                 dhs = _retreat(xp, slopes, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
             else:
-                slopes = _retreat_in_loops(xp, loops, kept, dys, states, weights[1].T, order)
+                slopes = _retreat_in_loops(xp, loops, kept, dys, states, weights[1], not steps.reverse)
             if found.of_products:
                 to_columns(xp, panel, run, slopes, da)
             if "w_hr" in wanted:
@@ -230,14 +222,11 @@ def _retreat(
 
 
 def _retreat_in_loops(
-    xp: Any, loops: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh_T: Array, order: range
+    xp: Any, loops: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh: Array, reverse: bool
 ) -> Array:
     """The gradients of the pre-activations (K, 4, H, b) of a run by (g); (dh, dc) are carried on in place."""
     (dh, dc), (K, _, H, b) = states, kept.shape
-    da = xp.empty((K, 4 * H, b), dh.dtype)
-    flat_da, flat_kept, flat_dh, flat_dc = da.reshape(K, 4, H * b), kept.reshape(K, 5, H * b), dh.reshape(H * b), dc.reshape(H * b)
-    flat_dys = xp.zeros((1, H * b), dh.dtype).repeat(K, axis=0) if dys is None else dys.reshape(K, H * b)
-    for k in order:
-        loops.lstm_backward(flat_kept[k], flat_da[k], flat_dys[k], flat_dh, flat_dc)
-        xp.matmul(w_hh_T, da[k], out=dh)
-    return da.reshape(K, 4, H, b)
+    da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
+    flat_kept, flat_da = kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b)
+    loops.lstm_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, dc.reshape(H * b), reverse)
+    return da

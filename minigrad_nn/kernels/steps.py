@@ -180,18 +180,17 @@ def to_columns(xp: Any, panel: list[Run], run: Run, blocks: Array, matrix: Array
 
 
 def project(xp: Any, x: Array, run: Run, w: Array, biases: Sequence[Array | None], out: Array) -> None:
-    """out = W x + biases (G·H,), for the steps (K, G, H, b) of a run of x (N, I)."""
-    K, G, H, b = out.shape
-    rows = x[run.start : run.stop].reshape(K, b, x.shape[1])
-    if b == 1 or xp.device_type != "cpu":  # one product for all steps, a row for each of theirs
-        out[...] = (x[run.start : run.stop] @ w.T).reshape(K, b, G, H).transpose(0, 2, 3, 1)
-    else:  # one for each step: as fast on a CPU as a larger one, and the result is where it belongs
-        xp.matmul(w, rows.swapaxes(1, 2), out=out.reshape(K, G * H, b))
+    """out = W x + biases (G·H,), for the steps (K, G, H, b) of a run of x (N, I), by one product."""
+    (K, G, H, b), rows = out.shape, x[run.start : run.stop]
+    if b == 1 or xp.device_type != "cpu":  # a row for each of theirs
+        projected = (rows @ w.T).reshape(K, b, G * H).swapaxes(1, 2)
+    else:  # a column
+        projected = (w @ rows.T).reshape(G * H, K, b).swapaxes(0, 1)
     given = [bias for bias in biases if bias is not None]
     if given:
-        block = xp.empty(out.shape[1:], out.dtype)  # spread over the batch once, so that adding runs along memory
-        block[...] = sum(given[1:], given[0]).reshape(G, H, 1)
-        out += block
+        xp.add(projected, sum(given[1:], given[0]).reshape(G * H, 1), out=out.reshape(K, G * H, b))
+    else:
+        out.reshape(K, G * H, b)[...] = projected
 
 
 def to_rows(run: Run, blocks: Array, rows: Array) -> None:
@@ -202,8 +201,12 @@ def to_rows(run: Run, blocks: Array, rows: Array) -> None:
 def to_blocks(xp: Any, run: Run, rows: Array) -> Array:
     """The rows of a run in (N, H) as its steps (K, H, b)."""
     features = rows.shape[1]
-    blocks = xp.empty((run.K, features, run.size), rows.dtype)
-    blocks[...] = rows[run.start : run.stop].reshape(run.K, run.size, features).swapaxes(1, 2)
+    blocks, rows = xp.empty((run.K, features, run.size), rows.dtype), rows[run.start : run.stop].reshape(run.K, run.size, features)
+    if xp.device_type == "cpu" and features % 512 == 0:  # numbers so far apart share a few places of the cache: move rows apart
+        apart = xp.empty((run.K, run.size, features + 16), rows.dtype)[..., :features]
+        apart[...] = rows
+        rows = apart
+    blocks[...] = rows.swapaxes(1, 2)
     return blocks
 
 

@@ -1,0 +1,58 @@
+"""The product of matrices that NumPy itself calls, for loops that are compiled: they cannot come back to Python for `@`.
+
+NumPy's wheels carry OpenBLAS. Its functions are found by their names in C, and Numba is told their addresses and arguments; so both
+multiply with one library, whose threads do not get in each other's way. A NumPy that multiplies with something else (Apple's
+Accelerate, MKL from conda) has no function of these names: then this file cannot be imported, and layers compute with NumPy alone.
+
+https://www.netlib.org/blas/blast-forum/cblas.tgz has the arguments; `numba.types.ExternalFunction` calls what has a symbol.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+
+__all__ = ["multiply"]
+
+BY_ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112  # CBLAS's words for how matrices lie in memory
+ONE = np.float32(1)
+
+flag, size, address, number = numba.types.int32, numba.types.int64, numba.types.intp, numba.types.float32
+
+
+def function_of_blas(name: str, *arguments: Any) -> Any:
+    """CBLAS's function of this name in the OpenBLAS that came with NumPy, as something that compiled code can call."""
+    blas = ctypes.CDLL(importlib.import_module("numpy._core._multiarray_umath").__file__)  # and all that it is linked with
+    try:
+        found = getattr(blas, f"scipy_cblas_{name}64_")
+    except AttributeError:
+        raise ImportError(
+            f"compiled loops multiply with the OpenBLAS of NumPy's own wheels, but this NumPy ({np.__version__}) has no scipy_cblas_{name}64_: "
+            'it multiplies with another library; "pip install numpy" brings one that has it'
+        ) from None
+    llvmlite.binding.add_symbol(f"minigrad_{name}", ctypes.cast(found, ctypes.c_void_p).value)
+    return numba.types.ExternalFunction(f"minigrad_{name}", numba.types.void(*arguments))
+
+
+# C = α A B + β C, with how each is stored, their sizes, and how far apart the rows of A, B and C are; y = α A x + β y.
+sgemm = function_of_blas(
+    "sgemm", flag, flag, flag, size, size, size, number, address, size, address, size, number, address, size
+)  # fmt: skip
+sgemv = function_of_blas("sgemv", flag, flag, size, size, number, address, size, address, size, number, address, size)
+
+
+@numba.njit(error_model="numpy")
+def multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any) -> None:
+    """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by their memory, row after row."""
+    height, width = w.shape
+    rows, inner, how = (width, height, TRANSPOSED) if transposed else (height, width, AS_IT_IS)
+    to_w, to_columns, to_out = w.ctypes.data, columns.ctypes.data, out.ctypes.data
+    if b == 1:
+        sgemv(BY_ROWS, how, height, width, ONE, to_w, width, to_columns, 1, beta, to_out, 1)
+    else:
+        sgemm(BY_ROWS, how, AS_IT_IS, rows, b, inner, ONE, to_w, width, to_columns, b, beta, to_out, b)
