@@ -511,9 +511,10 @@ def _keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None and not any(name.startswith("MALLOC_") for name in os.environ):
-        trim_threshold, mmap_threshold = -1, -3  # the numbers malloc.h gives these two settings
+        trim_threshold, mmap_threshold, arenas = -1, -3, -8  # the numbers malloc.h gives these settings
         mallopt(mmap_threshold, 32 * 2**20)  # the most it accepts
         mallopt(trim_threshold, 2**31 - 1)
+        mallopt(arenas, 1)  # memory that one thread freed serves the others too
 
 
 _keep_freed_memory()

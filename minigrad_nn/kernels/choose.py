@@ -17,10 +17,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from . import cuda, device, gru, lstm, rnn
+from .cores import Shared
 
 __all__ = ["DESIGNS", "choose", "known"]
 
-ARRAYS = SimpleNamespace(rnn=rnn, lstm=lstm, gru=gru)
+ARRAYS = SimpleNamespace(rnn=Shared(rnn), lstm=Shared(lstm), gru=Shared(gru))
 DESIGNS: dict[str, Any] = {  # in the order in which they are tried; each has rnn, lstm, gru and `serves`
     "d1": SimpleNamespace(rnn=cuda.rnn, lstm=cuda.lstm, gru=cuda.gru, serves=cuda.serves_alone),
     "d2": SimpleNamespace(rnn=cuda.rnn, lstm=cuda.lstm, gru=cuda.gru, serves=cuda.serves_spread),

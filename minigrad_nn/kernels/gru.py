@@ -34,7 +34,7 @@ from .gradients import Gradients, Total
 from .steps import Run, State, Steps, columns, previous, project, to_blocks, to_columns, to_rows
 from .steps import Saved as Kept
 
-__all__ = ["NAMES", "Saved", "backward", "forward"]
+__all__ = ["NAMES", "Saved", "backward", "forward", "loops"]
 
 NAMES = ("x", "h_0", "w_ih", "w_hh", "b_ih", "b_hh")  # what there are gradients of
 
@@ -56,6 +56,11 @@ class Saved(Kept):
 # ------------------------------------------------------------------------------------------------------------- forward
 
 
+def loops(x: Array, weights: Weights, reset_after: bool = True) -> Any | None:
+    """The compiled loops (g), if they serve such a layer; else None."""
+    return loops_for(of(x), x, weights[1]) if reset_after else None
+
+
 def forward(
     x: Array, steps: Steps, h_0: Array | None, weights: Weights, keep: bool, reset_after: bool = True
 ) -> tuple[Array, Array, Saved | None]:
@@ -69,13 +74,13 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
     saved = Saved(xp, steps, H, reset_after)
-    (outside, b_hn), loops = _split_bias(b_hh, H, reset_after), loops_for(xp, x) if reset_after else None
+    (outside, b_hn), compiled = _split_bias(b_hh, H, reset_after), loops(x, weights, reset_after)
     for run in saved.order:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, w_ih, (b_ih, outside), out=kept[:, :3])  # (a)
         h.resize(run.size)
-        if loops is not None:
-            outputs = _advance_in_loops(xp, loops, kept, h.array, w_hh, b_hn, steps.reverse)  # (K, H, b)
+        if compiled is not None:
+            outputs = _advance_in_loops(xp, compiled, kept, h.array, w_hh, b_hn, steps.reverse)  # (K, H, b)
         elif reset_after:
             outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))
         else:
@@ -117,13 +122,14 @@ def _advance(xp: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, or
     return outputs
 
 
-def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, reverse: bool) -> Array:
+def _advance_in_loops(xp: Any, compiled: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, reverse: bool) -> Array:
     """The same by (g)."""
     K, _, H, b = kept.shape
     outputs, inside = xp.empty((K, H, b), h.dtype), xp.zeros_like(h)
     if b_hn is not None:
         inside += b_hn
-    loops.gru_forward(kept.reshape(K, 5, H * b), w_hh, inside.reshape(H * b), h, outputs.reshape(K, H * b), reverse)
+    flat_kept, w_hh = kept.reshape(K, 5, H * b), xp.ascontiguousarray(w_hh)
+    compiled.gru_forward(flat_kept, w_hh, inside.reshape(H * b), h, outputs.reshape(K, H * b), reverse)
     return outputs
 
 
@@ -182,14 +188,14 @@ def backward(
     xp, steps, H, w_hh = of(x), saved.steps, saved.hidden_size, weights[1]
     found = _Collected(saved.reset_after, wanted, steps, x, y, h_0, weights[0], w_hh)
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_kept, loops = reversed(saved.runs), loops_for(xp, x) if saved.reset_after else None
+    all_kept, compiled = reversed(saved.runs), loops(x, weights, saved.reset_after)
     for panel in reversed(saved.panels):
         found.begin(panel)
         for run in reversed(panel):
             kept = next(all_kept)
             dys, order = None if dy is None else to_blocks(xp, run, dy), steps.order(run)[::-1]
-            if loops is not None:
-                slopes = _retreat_in_loops(xp, loops, kept, dys, dh.resize(run.size), w_hh, not steps.reverse)
+            if compiled is not None:
+                slopes = _retreat_in_loops(xp, compiled, kept, dys, dh.resize(run.size), w_hh, not steps.reverse)
             else:
                 slopes = _slopes(xp, kept, saved.reset_after)
                 retreat = _retreat if saved.reset_after else _retreat_reset_before
@@ -236,11 +242,12 @@ def _retreat(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, 
         dh += directly
 
 
-def _retreat_in_loops(xp: Any, loops: Any, kept: Array, dys: Array | None, dh: Array, w_hh: Array, reverse: bool) -> Array:
+def _retreat_in_loops(xp: Any, compiled: Any, kept: Array, dys: Array | None, dh: Array, w_hh: Array, reverse: bool) -> Array:
     """The gradients (K, 4, H, b) of the pre-activations of n, r and z, and of s, of a run by (g); dh is carried on in place."""
     K, _, H, b = kept.shape
     da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    loops.gru_backward(kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b), w_hh, dys.reshape(K, H * b), dh, reverse)
+    w_hh, flat_kept, flat_da = xp.ascontiguousarray(w_hh), kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b)
+    compiled.gru_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, reverse)
     return da
 
 

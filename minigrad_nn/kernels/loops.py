@@ -16,9 +16,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from .products import multiply
+from .products import multiply, threads, use_threads
 
-__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh"]
+__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "threads", "use_threads"]
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 

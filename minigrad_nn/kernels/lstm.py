@@ -26,7 +26,7 @@ from .gradients import Gradients
 from .steps import Saved as Kept
 from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
-__all__ = ["NAMES", "Saved", "backward", "forward"]
+__all__ = ["NAMES", "Saved", "backward", "forward", "loops"]
 
 NAMES = ("x", "h_0", "c_0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")  # what there are gradients of
 
@@ -48,6 +48,11 @@ class Saved(Kept):
 # ------------------------------------------------------------------------------------------------------------- forward
 
 
+def loops(x: Array, weights: Weights) -> Any | None:
+    """The compiled loops (g), if they serve such a layer; else None."""
+    return None if weights[4] is not None else loops_for(of(x), x, weights[1])
+
+
 def forward(
     x: Array, steps: Steps, h_0: Array | None, c_0: Array | None, weights: Weights, keep: bool
 ) -> tuple[Array, Array, Array, Saved | None]:
@@ -60,15 +65,15 @@ def forward(
     xp, (R, H) = of(x), (weights[1].shape[1], weights[1].shape[0] // 4)
     y, h_n, c_n = xp.empty((steps.N, R), x.dtype), xp.empty((steps.B, R), x.dtype), xp.empty((steps.B, H), x.dtype)
     h, c = State(xp, R, x.dtype, h_0, h_n), State(xp, H, x.dtype, c_0, c_n)
-    saved, loops = Saved(xp, steps, H), None if weights[4] is not None else loops_for(xp, x)
+    saved, compiled = Saved(xp, steps, H), loops(x, weights)
     for run in saved.order:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:4], out=kept[:, :4])  # (a)
         states, order = (h.resize(run.size), c.resize(run.size)), steps.order(run)
-        if loops is None:
+        if compiled is None:
             outputs = _advance(xp, kept, *states, weights, order)  # (K, R, b)
         else:
-            outputs = _advance_in_loops(xp, loops, kept, *states, weights[1], steps.reverse)
+            outputs = _advance_in_loops(xp, compiled, kept, *states, weights[1], steps.reverse)
         to_rows(run, outputs, y)
         if keep:
             saved.runs.append(kept)
@@ -107,11 +112,12 @@ def _advance(xp: Any, kept: Array, h: Array, c: Array, weights: Weights, order: 
     return outputs
 
 
-def _advance_in_loops(xp: Any, loops: Any, kept: Array, h: Array, c: Array, w_hh: Array, reverse: bool) -> Array:
+def _advance_in_loops(xp: Any, compiled: Any, kept: Array, h: Array, c: Array, w_hh: Array, reverse: bool) -> Array:
     """The same by (g)."""
     K, _, H, b = kept.shape
     outputs = xp.empty((K, H, b), h.dtype)
-    loops.lstm_forward(kept.reshape(K, 5, H * b), w_hh, h, c.reshape(H * b), outputs.reshape(K, H * b), reverse)
+    w_hh, flat_outputs = xp.ascontiguousarray(w_hh), outputs.reshape(K, H * b)
+    compiled.lstm_forward(kept.reshape(K, 5, H * b), w_hh, h, c.reshape(H * b), flat_outputs, reverse)
     return outputs
 
 
@@ -139,7 +145,7 @@ def backward(
     """
     xp, steps, H, R = of(x), saved.steps, saved.hidden_size, weights[1].shape[1]
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
-    loops = loops_for(xp, x) if weights[4] is None and dcells is None else None
+    compiled = loops(x, weights) if dcells is None else None
     dh, dc = State(xp, R, x.dtype, dh_n, found.dh_0), State(xp, H, x.dtype, dc_n, found.dc_0)
     all_kept = reversed(saved.runs)
     for panel in reversed(saved.panels):
@@ -149,11 +155,11 @@ def backward(
             kept = next(all_kept)
             dys, dcs = (None if rows is None else to_blocks(xp, run, rows) for rows in (dy, dcells))
             order, states = steps.order(run)[::-1], (dh.resize(run.size), dc.resize(run.size))
-            if loops is None:
+            if compiled is None:
                 slopes, dc_per_dm, m = _slopes(xp, kept)
                 dhs = _retreat(xp, slopes, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
             else:
-                slopes = _retreat_in_loops(xp, loops, kept, dys, states, weights[1], not steps.reverse)
+                slopes = _retreat_in_loops(xp, compiled, kept, dys, states, weights[1], not steps.reverse)
             if found.of_products:
                 to_columns(xp, panel, run, slopes, da)
             if "w_hr" in wanted:
@@ -222,11 +228,11 @@ def _retreat(
 
 
 def _retreat_in_loops(
-    xp: Any, loops: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh: Array, reverse: bool
+    xp: Any, compiled: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh: Array, reverse: bool
 ) -> Array:
     """The gradients of the pre-activations (K, 4, H, b) of a run by (g); (dh, dc) are carried on in place."""
     (dh, dc), (K, _, H, b) = states, kept.shape
     da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    flat_kept, flat_da = kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b)
-    loops.lstm_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, dc.reshape(H * b), reverse)
+    flat_kept, flat_da, w_hh = kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b), xp.ascontiguousarray(w_hh)
+    compiled.lstm_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, dc.reshape(H * b), reverse)
     return da

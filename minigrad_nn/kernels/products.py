@@ -17,7 +17,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["multiply"]
+__all__ = ["multiply", "threads", "use_threads"]
 
 BY_ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112  # CBLAS's words for how matrices lie in memory
 ONE = np.float32(1)
@@ -25,25 +25,32 @@ ONE = np.float32(1)
 flag, size, address, number = numba.types.int32, numba.types.int64, numba.types.intp, numba.types.float32
 
 
-def function_of_blas(name: str, *arguments: Any) -> Any:
-    """CBLAS's function of this name in the OpenBLAS that came with NumPy, as something that compiled code can call."""
+def function_of_blas(name: str) -> Any:
+    """The function of this name in the OpenBLAS that came with NumPy, for Python."""
     blas = ctypes.CDLL(importlib.import_module("numpy._core._multiarray_umath").__file__)  # and all that it is linked with
     try:
-        found = getattr(blas, f"scipy_cblas_{name}64_")
+        return getattr(blas, f"scipy_{name}64_")
     except AttributeError:
         raise ImportError(
-            f"compiled loops multiply with the OpenBLAS of NumPy's own wheels, but this NumPy ({np.__version__}) has no scipy_cblas_{name}64_: "
+            f"compiled loops multiply with the OpenBLAS of NumPy's own wheels, but this NumPy ({np.__version__}) has no scipy_{name}64_: "
             'it multiplies with another library; "pip install numpy" brings one that has it'
         ) from None
-    llvmlite.binding.add_symbol(f"minigrad_{name}", ctypes.cast(found, ctypes.c_void_p).value)
+
+
+def compiled_can_call(name: str, *arguments: Any) -> Any:
+    """The same for compiled code, with its arguments' types."""
+    llvmlite.binding.add_symbol(f"minigrad_{name}", ctypes.cast(function_of_blas(name), ctypes.c_void_p).value)
     return numba.types.ExternalFunction(f"minigrad_{name}", numba.types.void(*arguments))
 
 
 # C = α A B + β C, with how each is stored, their sizes, and how far apart the rows of A, B and C are; y = α A x + β y.
-sgemm = function_of_blas(
-    "sgemm", flag, flag, flag, size, size, size, number, address, size, address, size, number, address, size
+sgemm = compiled_can_call(
+    "cblas_sgemm", flag, flag, flag, size, size, size, number, address, size, address, size, number, address, size
 )  # fmt: skip
-sgemv = function_of_blas("sgemv", flag, flag, size, size, number, address, size, address, size, number, address, size)
+sgemv = compiled_can_call("cblas_sgemv", flag, flag, size, size, number, address, size, address, size, number, address, size)
+
+threads, use_threads = function_of_blas("openblas_get_num_threads"), function_of_blas("openblas_set_num_threads")
+threads.restype, use_threads.argtypes, use_threads.restype = ctypes.c_int, [ctypes.c_int], None
 
 
 @numba.njit(error_model="numpy")

@@ -22,7 +22,7 @@ from .gradients import Gradients
 from .steps import Saved as Kept
 from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
-__all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
+__all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward", "loops"]
 
 NAMES = ("x", "h_0", "w_ih", "w_hh", "b_ih", "b_hh")  # what there are gradients of
 
@@ -52,6 +52,11 @@ class Saved(Kept):
         self.activation = activation
 
 
+def loops(x: Array, weights: Weights, activation: str) -> Any | None:
+    """The compiled loops (e), if they serve such a layer; else None."""
+    return None if activation == "sigmoid" else loops_for(of(x), x, weights[1])
+
+
 def forward(
     x: Array, steps: Steps, h_0: Array | None, weights: Weights, activation: str, keep: bool
 ) -> tuple[Array, Array, Saved | None]:  # fmt: skip
@@ -64,16 +69,16 @@ def forward(
     xp, H = of(x), weights[1].shape[0]
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
-    saved, loops = Saved(xp, steps, H, activation), _loops(xp, x, activation)
+    saved, compiled = Saved(xp, steps, H, activation), loops(x, weights, activation)
     for run in saved.order:
         states = xp.empty((run.K, 1, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:], out=states)  # (a)
         states = states[:, 0]  # (K, H, b)
-        if loops is None:
+        if compiled is None:
             _advance(xp, states, h.resize(run.size), weights[1], activation, steps.order(run))
         else:
             flat = states.reshape(run.K, H * run.size)
-            loops.rnn_forward(flat, weights[1], h.resize(run.size), activation == "relu", steps.reverse)  # (e)
+            compiled.rnn_forward(flat, xp.ascontiguousarray(weights[1]), h.resize(run.size), activation == "relu", steps.reverse)  # (e)
         to_rows(run, states, y)
         if keep:
             saved.runs.append(states)
@@ -92,10 +97,6 @@ def _advance(xp: Any, states: Array, h: Array, w_hh: Array, activation: str, ord
     h[...] = before
 
 
-def _loops(xp: Any, x: Array, activation: str) -> Any | None:
-    return None if activation == "sigmoid" else loops_for(xp, x)
-
-
 def backward(
     saved: Saved, x: Array, y: Array, h_0: Array | None, weights: Weights,
     dy: Array | None, dh_n: Array | None, wanted: Collection[str],
@@ -110,17 +111,17 @@ def backward(
     xp, steps, H = of(x), saved.steps, saved.hidden_size
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_states, loops = reversed(saved.runs), _loops(xp, x, saved.activation)
+    all_states, compiled = reversed(saved.runs), loops(x, weights, saved.activation)
     for panel in reversed(saved.panels):
         da = columns(xp, H, panel, x.dtype)  # (H, W)
         for run in reversed(panel):
             states, dys = next(all_states), None if dy is None else to_blocks(xp, run, dy)
-            if loops is None:
+            if compiled is None:
                 slopes = ACTIVATIONS[saved.activation][1](xp, states)  # (c)
                 _retreat(xp, slopes, dys, dh.resize(run.size), weights[1].T, steps.order(run)[::-1])
             else:
                 relu = saved.activation == "relu"
-                slopes = _retreat_in_loops(xp, loops, states, dys, dh.resize(run.size), weights[1], relu, not steps.reverse)
+                slopes = _retreat_in_loops(xp, compiled, states, dys, dh.resize(run.size), weights[1], relu, not steps.reverse)
             if found.of_products:
                 to_columns(xp, panel, run, slopes, da)
         found.add_input(panel, da)  # (d)
@@ -140,10 +141,10 @@ def _retreat(xp: Any, slopes: Array, dys: Array | None, dh: Array, w_hh_T: Array
 
 
 def _retreat_in_loops(
-    xp: Any, loops: Any, states: Array, dys: Array | None, dh: Array, w_hh: Array, relu: bool, reverse: bool
+    xp: Any, compiled: Any, states: Array, dys: Array | None, dh: Array, w_hh: Array, relu: bool, reverse: bool
 ) -> Array:
     """The gradients (K, H, b) of the pre-activations of a run by (e); dh is carried on in place."""
     K, H, b = states.shape
     da, dys = xp.empty_like(states), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    loops.rnn_backward(*(each.reshape(K, H * b) for each in (states, da)), w_hh, dys.reshape(K, H * b), dh, relu, reverse)
+    compiled.rnn_backward(*(each.reshape(K, H * b) for each in (states, da)), xp.ascontiguousarray(w_hh), dys.reshape(K, H * b), dh, relu, reverse)
     return da
