@@ -76,7 +76,7 @@ class Browser:
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.ask("Page.bringToFront", session)  # a page that nobody sees is painted once a second
         self.ask("Page.navigate", session, url=path.as_uri())
-        code = f"(async () => {{{LOADED}{TOOLS}await painted();{script}}})().then(JSON.stringify)"  # the page lights its nodes when it is painted
+        code = f"(async () => {{{LOADED}{TOOLS}await painted();{script}}})().then(JSON.stringify)"  # nodes are lit by then
         found = self.ask("Runtime.evaluate", session, expression=code, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return json.loads(found["result"]["value"])

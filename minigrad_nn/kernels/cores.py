@@ -42,7 +42,7 @@ class Shared:
         """The kernel's outputs, last states, and with `keep` what backward needs; `given` is its initial states and weights."""
         loops, w_hh = self.kernel.loops(x, given[-1], **options), given[-1][1]
         cores = 1 if loops is None or steps.N * w_hh.size < FEWEST_PRODUCTS else loops.threads()
-        if cores == 1 or steps.B < FEWEST_ROWS * cores:
+        if cores == 1 or steps.B // cores < FEWEST_ROWS:
             found: tuple[Any, ...] = self.kernel.forward(x, steps, *given, keep=keep, **options)
             return found
         xp, shares = of(x), [Share(of(x), steps, first, cores) for first in range(cores)]

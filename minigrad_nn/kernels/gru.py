@@ -19,7 +19,7 @@ Where the cell writes rows (B, H), a step here is (H, b), the batch last (see st
     (e) how large each gate's gradient is per unit of dh does not depend on later steps: these slopes are worked out for a run
         at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
-    (g) with Numba, everything between two products of the loop is one compiled pass over the numbers (loops.py), for (3)
+    (g) with Numba, all steps of a run are one compiled loop (loops.py), for (3)
 """
 
 from __future__ import annotations

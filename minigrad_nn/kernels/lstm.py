@@ -11,7 +11,7 @@ rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves tha
     (e) how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later steps: these
         slopes are worked out for a run at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
-    (g) with Numba, everything between two products of the loop is one compiled pass over the numbers (loops.py)
+    (g) with Numba, all steps of a run are one compiled loop (loops.py)
 """
 
 from __future__ import annotations

@@ -1,16 +1,20 @@
 """The product of matrices that NumPy itself calls, for loops that are compiled: they cannot come back to Python for `@`.
 
-NumPy's wheels carry OpenBLAS. Its functions are found by their names in C, and Numba is told their addresses and arguments; so both
-multiply with one library, whose threads do not get in each other's way. A NumPy that multiplies with something else (Apple's
-Accelerate, MKL from conda) has no function of these names: then this file cannot be imported, and layers compute with NumPy alone.
+NumPy's wheels carry OpenBLAS, or on newer Macs use Apple's Accelerate. Their functions are found by their names in C, and Numba is
+told their addresses and arguments; so compiled loops and NumPy multiply with one library, whose threads do not get in each other's
+way. A NumPy that multiplies with something else (MKL from conda) has no function of these names: then this file cannot be
+imported, and layers compute with NumPy alone. (Run on Linux; on Windows and Macs it is written after NumPy's own names.)
 
-https://www.netlib.org/blas/blast-forum/cblas.tgz has the arguments; `numba.types.ExternalFunction` calls what has a symbol.
+https://www.netlib.org/blas/blast-forum/cblas.tgz has the arguments.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -25,16 +29,26 @@ ONE = np.float32(1)
 flag, size, address, number = numba.types.int32, numba.types.int64, numba.types.intp, numba.types.float32
 
 
+NAMES = ("scipy_{}64_", "{}$NEWLAPACK$ILP64")  # in OpenBLAS and in Accelerate, both with sizes of 64 bits
+
+
+def _libraries() -> Iterator[ctypes.CDLL]:
+    """NumPy's own, which finds what it is linked with too, except on Windows; there OpenBLAS lies in a folder beside NumPy."""
+    yield ctypes.CDLL(importlib.import_module("numpy._core._multiarray_umath").__file__)
+    if sys.platform == "win32":
+        yield from (ctypes.CDLL(str(each)) for each in Path(np.__file__).parents[1].glob("numpy.libs/*openblas*.dll"))
+
+
 def function_of_blas(name: str) -> Any:
-    """The function of this name in the OpenBLAS that came with NumPy, for Python."""
-    blas = ctypes.CDLL(importlib.import_module("numpy._core._multiarray_umath").__file__)  # and all that it is linked with
-    try:
-        return getattr(blas, f"scipy_{name}64_")
-    except AttributeError:
-        raise ImportError(
-            f"compiled loops multiply with the OpenBLAS of NumPy's own wheels, but this NumPy ({np.__version__}) has no scipy_{name}64_: "
-            'it multiplies with another library; "pip install numpy" brings one that has it'
-        ) from None
+    """The function of this name in the library that NumPy multiplies with, for Python; ImportError if there is none."""
+    for library in _libraries():
+        for each in NAMES:
+            if (found := getattr(library, each.format(name), None)) is not None:
+                return found
+    raise ImportError(
+        f"compiled loops multiply with the OpenBLAS of NumPy's own wheels, but this NumPy ({np.__version__}) has no "
+        f'{NAMES[0].format(name)}: it multiplies with another library; "pip install --force-reinstall numpy" brings one that has it'
+    )
 
 
 def compiled_can_call(name: str, *arguments: Any) -> Any:
@@ -49,12 +63,20 @@ sgemm = compiled_can_call(
 )  # fmt: skip
 sgemv = compiled_can_call("cblas_sgemv", flag, flag, size, size, number, address, size, address, size, number, address, size)
 
-threads, use_threads = function_of_blas("openblas_get_num_threads"), function_of_blas("openblas_set_num_threads")
-threads.restype, use_threads.argtypes, use_threads.restype = ctypes.c_int, [ctypes.c_int], None
+try:
+    threads, use_threads = function_of_blas("openblas_get_num_threads"), function_of_blas("openblas_set_num_threads")
+    threads.restype, use_threads.argtypes, use_threads.restype = ctypes.c_int, [ctypes.c_int], None
+except ImportError:  # Accelerate decides by itself
+
+    def threads() -> int:
+        """How many threads a product may use."""
+        return 1
+
+    def use_threads(number: int) -> None:
+        """Let products use so many threads from now on."""
 
 
-@numba.njit(error_model="numpy")
-def multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any) -> None:
+def _multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any) -> None:
     """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by their memory, row after row."""
     height, width = w.shape
     rows, inner, how = (width, height, TRANSPOSED) if transposed else (height, width, AS_IT_IS)
@@ -63,3 +85,6 @@ def multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any
         sgemv(BY_ROWS, how, height, width, ONE, to_w, width, to_columns, 1, beta, to_out, 1)
     else:
         sgemm(BY_ROWS, how, AS_IT_IS, rows, b, inner, ONE, to_w, width, to_columns, b, beta, to_out, b)
+
+
+multiply: Any = numba.njit(error_model="numpy")(_multiply)

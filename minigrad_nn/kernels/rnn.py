@@ -146,5 +146,6 @@ def _retreat_in_loops(
     """The gradients (K, H, b) of the pre-activations of a run by (e); dh is carried on in place."""
     K, H, b = states.shape
     da, dys = xp.empty_like(states), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    compiled.rnn_backward(*(each.reshape(K, H * b) for each in (states, da)), xp.ascontiguousarray(w_hh), dys.reshape(K, H * b), dh, relu, reverse)
+    states, flat_da, dys = (each.reshape(K, H * b) for each in (states, da, dys))
+    compiled.rnn_backward(states, flat_da, xp.ascontiguousarray(w_hh), dys, dh, relu, reverse)
     return da

@@ -53,7 +53,7 @@ UNDONE = {  # variant: (the moves, what is done instead)
 SIZES = {  # variant: (attribute of the backend, its value, what that means)
     "sizes-usual": ("panel_rows", None, "as they are"),
     "sizes-run-of-one-step": ("run_elements", 1, "every step a run of its own"),
-    "sizes-run-of-64K": ("run_elements", 2**16, "runs twice as long"),
+    "sizes-run-of-128K": ("run_elements", 2**17, "runs twice as long"),
     "sizes-run-of-a-panel": ("run_elements", 2**40, "runs as long as panels"),
     "sizes-panel-of-a-run": ("panel_rows", 1, "every step a run and a panel"),
     "sizes-panel-of-256": ("panel_rows", 2**8, "panels of 256 rows"),

@@ -58,10 +58,12 @@ def register() -> None:
 
 @contextlib.contextmanager
 def recording() -> Iterator[Noted]:
-    """Inside, kernels compute on arrays that note; the list yielded fills with their products."""
+    """Inside, kernels compute on arrays that note, with NumPy alone and all rows at once; the list yielded fills with their products."""
     from minigrad_nn import kernels
+    from minigrad_nn.kernels.compiled import choice
 
     register()
+    wanted, choice.wanted = choice.wanted, False
     modules = (kernels.rnn, kernels.lstm, kernels.gru)
     before = [(module, name, getattr(module, name)) for module in modules for name in ("forward", "backward")]
     _noted.clear()
@@ -72,6 +74,7 @@ def recording() -> Iterator[Noted]:
     finally:
         for module, name, function in before:
             setattr(module, name, function)
+        choice.wanted = wanted
 
 
 def _on_noting(function: Callable[..., Any]) -> Callable[..., Any]:
