@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from compare import host, on_device, share_memory
 
+import minigrad as mg
+import minigrad_nn as nn
 from minigrad import backend
 from minigrad.backend import of
 from minigrad_nn.kernels import Steps, compiled, gru, lstm, rnn
@@ -319,6 +321,21 @@ def test_a_forget_gate_that_is_shut_lets_nothing_through(choose: Any) -> None:
         choose(wanted)
         _, _, c_n, _ = lstm.forward(x, Steps([1]), None, c_0, (np.ones((4, 1), np.float32),) * 2 + (b, None, None), keep=False)
         assert c_n.item() == 0
+
+
+@pytest.mark.host_only("NumPy's memory")
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_weights_may_be_memory_of_any_order_that_nobody_may_write_to(kind: str) -> None:
+    layer, x = getattr(nn, kind)(3, 4), mg.randn(5, 2, 3)
+    want = layer(x)[0].detach().numpy()
+    for form in (np.ascontiguousarray, np.asfortranarray, lambda a: np.repeat(a, 2, axis=-1)[..., ::2]):
+        for weight in layer.parameters():
+            array = form(weight.detach().numpy().copy())
+            array.flags.writeable = False
+            weight.data = mg.from_numpy(array)
+        y = layer(x)[0]
+        np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-6, atol=1e-7)
+        y.sum().backward()
 
 
 FIRST_LAYER = """

@@ -15,6 +15,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 
 from .products import multiply, threads, use_threads
 
@@ -28,9 +29,13 @@ LIMIT = np.float32(8)
 P0, P1, P2, P3, P4 = (np.float32(p) for p in (0.99999999, 0.1344454692, 0.003571656123, 2.1895620701e-05, 1.5231758224e-08))
 Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.46777874263, 0.026164663975, 0.00034113871034, 8.522992341e-07))
 
+# Kinds of arguments.
+FLAT, ROWS, BLOCKS = (types.Array(types.float32, axes, "C") for axes in (1, 2, 3))
+WEIGHTS, FLAG = types.Array(types.float32, 2, "C", readonly=True), types.boolean  # weights may be memory that nobody may write to
 
-def loop(signature: str) -> Callable[[Any], Any]:
-    """Compile for these types; kept beside this file, or wherever Numba can write, for the next start.
+
+def loop(*arguments: Any) -> Callable[[Any], Any]:
+    """Compile for these types of arguments; kept beside this file, or wherever Numba can write, for the next start.
 
     Where nothing can be kept (no place to write to, a full disk), or what was kept is damaged, it is compiled at every start.
     `contract` lets a · b + c be one instruction; NaN and inf stay what they are.
@@ -39,9 +44,9 @@ def loop(signature: str) -> Callable[[Any], Any]:
 
     def compile_it(function: Any) -> Any:
         try:
-            return numba.njit(signature, cache=True, **options)(function)
+            return numba.njit(types.void(*arguments), cache=True, **options)(function)
         except Exception:  # whatever befell the cache; what is wrong with the function itself is said by the next line
-            return numba.njit(signature, **options)(function)
+            return numba.njit(types.void(*arguments), **options)(function)
 
     return compile_it
 
@@ -67,7 +72,7 @@ def sigmoid(a: Any) -> Any:
     return HALF * tanh(HALF * a) + HALF
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], b1, b1)")
+@loop(ROWS, WEIGHTS, ROWS, FLAG, FLAG)
 def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, reverse: bool) -> None:
     """states (K, n): from projected inputs to states. h (H, b) is carried on."""
     (K, n), b = states.shape, h.shape[1]
@@ -80,7 +85,7 @@ def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, reverse: bool) -> No
     last[:] = before
 
 
-@loop("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], b1, b1)")
+@loop(ROWS, ROWS, WEIGHTS, ROWS, ROWS, FLAG, FLAG)
 def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, reverse: bool) -> None:
     """da (K, n): the gradients of the pre-activations are written; dh (H, b) is carried on. dy (K, n) comes on top of it."""
     (K, n), b = states.shape, dh.shape[1]
@@ -93,7 +98,7 @@ def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, 
         multiply(w_hh, True, da[k], b, ZERO, flat)
 
 
-@loop("void(f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[::1], f4[:, ::1], b1)")
+@loop(BLOCKS, WEIGHTS, ROWS, FLAT, ROWS, FLAG)
 def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, reverse: bool) -> None:
     """kept (K, 5, n): from the projected inputs of i, f, g, o in its first rows to i, f, g, o, v. h (H, b) and c (n,) are
     carried on; outputs (K, n) is written."""
@@ -112,7 +117,7 @@ def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, reverse: bo
     last[:] = before
 
 
-@loop("void(f4[:, :, ::1], f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[::1], b1)")
+@loop(BLOCKS, BLOCKS, WEIGHTS, ROWS, ROWS, FLAT, FLAG)
 def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, reverse: bool) -> None:
     """da (K, 4, n): the gradients of the pre-activations of i, f, g, o are written; dh (H, b) and dc (n,) are carried on.
     dy (K, n) comes on top of dh."""
@@ -133,7 +138,7 @@ def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, reve
         multiply(w_hh, True, da[k], b, ZERO, flat)
 
 
-@loop("void(f4[:, :, ::1], f4[:, ::1], f4[::1], f4[:, ::1], f4[:, ::1], b1)")
+@loop(BLOCKS, WEIGHTS, FLAT, ROWS, ROWS, FLAG)
 def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, reverse: bool) -> None:
     """kept (K, 5, n): from the projected inputs of r, z, n in its first rows to r, z, n, s, d. inside (n,) is b_hn for each
     number of s; h (H, b) is carried on; outputs (K, n) is written."""
@@ -155,7 +160,7 @@ def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, reverse
     last[:] = before
 
 
-@loop("void(f4[:, :, ::1], f4[:, :, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], b1)")
+@loop(BLOCKS, BLOCKS, WEIGHTS, ROWS, ROWS, FLAG)
 def gru_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, reverse: bool) -> None:
     """da (K, 4, n): the gradients of the pre-activations of n, r, z, and of s, are written; dh (H, b) is carried on.
     dy (K, n) comes on top of it."""
