@@ -61,7 +61,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             rows = rows * (wrap(flat != padding_idx) if isinstance(dy, Tensor) else flat != padding_idx)[:, None]
         return xp.placed(rows, shape, (flat,), True)
 
-    return record("embedding", weight.array[ids], (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
+    return record("embedding", weight.array.take(ids, axis=0), (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None) -> Tensor:
