@@ -15,7 +15,6 @@ from minigrad import Tensor, backend, cosine_similarity, ops, pairwise_distance
 from minigrad.missing import explain
 from minigrad.ops import index
 from minigrad.ops.elementwise import _quiet
-from minigrad.ops.elementwise import _refuse as refuse
 from minigrad.ops.elementwise import _require_same_device as require_same_device
 from minigrad.ops.index import placed
 from minigrad.ops.matrix import linear
@@ -180,7 +179,8 @@ def cross_entropy(
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     if target.is_floating_point() or label_smoothing:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
-    refuse("cross_entropy", "biu", input.array)
+    if input.array.dtype.kind != "f":
+        raise NotImplementedError(f"cross_entropy is for floating point, got {input.dtype}; use x.float()")
     logits, ids = _rows_and_classes(input, target)
     ids, counts = _weights(ids, weight, ignore_index, input)
     losses = _class_losses(logits, target, ids, counts, reduction)
@@ -219,17 +219,15 @@ def _class_losses(logits: Tensor, target: Tensor, ids: Any, counts: Any, reducti
     places = xp.arange(shape[0]) * shape[1] + ids  # where the targets' logits stand, counted through all rows
     void = None if counts is None else counts == 0  # rows that count for nothing: whatever they hold, NaN included, stays there
     weights = xp.ones(ids.shape, dtype) if counts is None else counts
-    total = xp.asarray(weights.sum()) if reduction == "mean" else None
+    total = 1 if reduction != "mean" else ids.size if counts is None else xp.asarray(counts.sum())
     with _quiet():  # infinite logits and the mean of nothing give NaN
         e, sums, losses = _exponentials(logits.array, places, void)
         value = losses if counts is None else losses * counts
-        if reduction != "none":
-            value = value.sum() if total is None else value.sum() / total
-
-    divisor = None if total is None else xp.where(total == 0, 1, total).astype(dtype)  # nothing counts: no gradient, not NaN
+        value = value if reduction == "none" else value.sum() / total
+    divisor = max(total, 1) if total.__class__ is int else xp.where(total == 0, 1, total).astype(dtype)  # of nothing: no gradient, not NaN
 
     def rule(xp: Any, dy: Any, x: Any, e: Any, sums: Any, weights: Any, divisor: Any, target: Any) -> Any:
-        scale = weights * (dy if divisor is None else dy / divisor)
+        scale = weights * (dy / divisor)
         if void is not None:  # 0 times a gradient of NaN would not be 0
             scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
         if isinstance(dy, Tensor):
