@@ -262,12 +262,16 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
     tensor.node = tensor.version = tensor.base = tensor.source = tensor._grad = None
     if state.recording:
         wanted = False
+        parents: list[Any] = []
         for given in inputs:
             if isinstance(given, Variable):
                 if given.base is not None:
                     refresh(given)
                 if given.node is not None:
                     wanted = True
+                parents.append(given.node or given.source)
+            else:
+                parents.append(NUMBER)
         if not wanted:
             tensor.source = _cut_among(inputs)
             return tensor
@@ -277,7 +281,7 @@ def record(op: str, value: Any, inputs: Sequence[Any], rule: Any, keep: tuple[An
         tensor.node = node = _new(Node)
         node.number = _next_number()
         node.op = op
-        node.parents = [(given.node or given.source or _constant(given)) if isinstance(given, Variable) else NUMBER for given in inputs]
+        node.parents = parents if all(parents) else parents_of(inputs)  # None stands for a constant that is used for the first time
         node.rule = rule
         node.kept = keep
         node.shape = array.shape
@@ -551,11 +555,18 @@ def walk(
             xp, kept = _Above.ops, [kept_as_tensor(each, node) for each in kept]
         else:
             xp = _BY_CLASS.get(dy.__class__) or _backend_of_several(dy)
-            kept = [each.array if isinstance(each, Variable) else each for each in kept] if kept else kept
+            if kept:
+                arrays = []  # loops, here and below: before Python 3.12 a comprehension costs as much as calling a function
+                for each in kept:
+                    arrays.append(each.array if isinstance(each, Variable) else each)
+                kept = arrays
+                del arrays, each
         if rule.__class__ is not tuple:
             gradients = rule(xp, dy, *kept)
         else:
-            gradients = [part(xp, dy, *kept) if parent.number >= 0 else None for part, parent in zip(rule, parents)]
+            gradients = []
+            for part, parent in zip(rule, parents):
+                gradients.append(part(xp, dy, *kept) if parent.number >= 0 else None)
         if observers:
             _tell_passed(observers, node, gradients, dy)
         del kept, dy  # memory is given back as the walk goes on: after its rule, nobody needs what a node kept

@@ -60,7 +60,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             rows = rows * (wrap(flat != padding_idx) if isinstance(dy, Tensor) else flat != padding_idx)[:, None]
         return xp.placed(rows, shape, (flat,), True)
 
-    return record("embedding", weight.array[ids], (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
+    return record("embedding", weight.array.take(ids, axis=0), (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None) -> Tensor:
@@ -179,6 +179,8 @@ def cross_entropy(
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
     if target.is_floating_point() or label_smoothing:
         return _soft_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    if input.array.dtype.kind != "f":
+        raise NotImplementedError(f"cross_entropy is for floating point, got {input.dtype}; use x.float()")
     logits, ids = _rows_and_classes(input, target)
     ids, counts = _weights(ids, weight, ignore_index, input)
     losses = _class_losses(logits, target, ids, counts, reduction)
@@ -213,44 +215,52 @@ def _weights(ids: Any, weight: Tensor | None, ignore_index: int, input: Tensor) 
 
 def _class_losses(logits: Tensor, target: Tensor, ids: Any, counts: Any, reduction: str) -> Tensor:
     """One node: the losses of rows of logits (N, V), each times how much it counts, reduced; `ids` are the target's classes."""
-    x, xp = logits.array, backend.of(logits.array)
-    rows = xp.arange(ids.size)
+    xp, shape, dtype = backend.of(ids), logits.array.shape, logits.array.dtype
+    places = xp.arange(shape[0]) * shape[1] + ids  # where the targets' logits stand, counted through all rows
     void = None if counts is None else counts == 0  # rows that count for nothing: whatever they hold, NaN included, stays there
-    shifted = _shifted(x, void)
-    picked = shifted[rows, ids]
-    p = xp.exp(shifted, out=shifted)
-    sums = p.sum(axis=1, keepdims=True)
-    p /= sums
-    value = xp.log(sums[:, 0]) - picked  # (1)
-    if counts is not None:
-        value = value * counts
-    weights = xp.ones(ids.shape, x.dtype) if counts is None else counts
-    total = xp.asarray(weights.sum()) if reduction == "mean" else None
-    if reduction != "none":
-        with _quiet():  # the mean of nothing is NaN
-            value = value.sum() if total is None else value.sum() / total
+    weights = xp.ones(ids.shape, dtype) if counts is None else counts
+    total = 1 if reduction != "mean" else ids.size if counts is None else xp.asarray(counts.sum())
+    with _quiet():  # infinite logits and the mean of nothing give NaN
+        e, sums, losses = _exponentials(logits.array, places, void)
+        value = losses if counts is None else losses * counts
+        value = value if reduction == "none" else value.sum() / total
+    divisor = max(total, 1) if total.__class__ is int else xp.where(total == 0, 1, total).astype(dtype)  # of nothing: no gradient, not NaN
 
-    divisor = None if total is None else xp.where(total == 0, 1, total).astype(x.dtype)  # nothing counts: no gradient, not NaN
-
-    def rule(xp: Any, dy: Any, x: Any, p: Any, weights: Any, divisor: Any, target: Any) -> Any:
-        scale = weights * (dy if divisor is None else dy / divisor)
+    def rule(xp: Any, dy: Any, x: Any, e: Any, sums: Any, weights: Any, divisor: Any, target: Any) -> Any:
+        scale = weights * (dy / divisor)
         if void is not None:  # 0 times a gradient of NaN would not be 0
             scale = xp.where(wrap(void) if isinstance(dy, Tensor) else void, 0.0, scale)
         if isinstance(dy, Tensor):
             x = x if void is None else ops.masked_fill(x, wrap(void[:, None]), 0.0)
-            return ops.softmax(x, 1) * scale[:, None] - placed(scale, x.array.shape, (rows, ids), False)
-        dx = p * scale[:, None]  # (1')
-        dx[rows, ids] -= scale
+            return ops.softmax(x, 1) * scale[:, None] - placed(scale, (e.array.size,), (places,), False).reshape(shape)
+        dx = e * (scale / sums)[:, None]  # (1'), where softmax is e / sums
+        dx.reshape(-1)[places] = scale * (e.reshape(-1)[places] / sums - 1)
         return dx
 
-    return record("cross_entropy", value, (logits,), (rule,), (logits, p, weights, divisor, target))
+    return record("cross_entropy", value.astype(dtype, copy=False), (logits,), (rule,), (logits, e, sums, weights, divisor, target))
 
 
-def _shifted(x: Any, void: Any) -> Any:
-    """Each row of x less its largest element, and 0 in the rows that are void, where infinities would make NaN."""
-    if void is not None:
-        x = backend.of(x).where(void[:, None], 0, x)
-    return x - x.max(axis=1, keepdims=True) if x.size else x.copy()
+def _exponentials(x: Any, places: Any, void: Any) -> tuple[Any, Any, Any]:
+    """e = exp(x - c) with a c for each row, the sums of its rows, and the losses (1); rows that are void count as zeros.
+
+    c = 0 saves two passes over x, and serves where no sum overflows and no target's e vanishes; elsewhere, c is the largest of
+    the row, as on a GPU, which would have to be waited for to know.
+    """
+    xp = backend.of(x)
+    x = x if void is None else xp.where(void[:, None], 0, x)
+    x = xp.ascontiguousarray(x if x.itemsize > 2 else x.astype(np.float32))  # sums overflow in float16
+    ones = xp.ones(x.shape[1], x.dtype)
+    picked = x.reshape(-1)[places]
+    if xp.known_empty(picked < -40):
+        e = xp.exp(x)
+        sums = e @ ones  # in a quarter of the time of e.sum(axis=1)
+        if xp.known_empty(~(sums < 1e20)):
+            return e, sums, xp.log(sums / e.reshape(-1)[places])
+    largest = x.max(axis=1, keepdims=True)
+    e = x - largest
+    e = xp.exp(e, out=e)
+    sums = e @ ones
+    return e, sums, xp.log(sums) - (picked - largest[:, 0])
 
 
 def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Tensor:

@@ -51,6 +51,60 @@ def test_cross_entropy_refuses_what_does_not_fit(target, error):
         F.cross_entropy(mg.zeros(2, 3), mg.tensor(target)).item()  # where a device is waited for, if not before
 
 
+LOGITS = {  # made from logits near 0; the targets are on the diagonal
+    "near 0": lambda x: x,
+    "all large": lambda x: x + 300,
+    "all small": lambda x: x - 300,
+    "one row large": lambda x: x + np.array([[0.0], [80.0], [0.0]]),
+    "one row small": lambda x: x - np.array([[0.0], [80.0], [0.0]]),
+    "a target far below": lambda x: x - np.array([[0.0, 0.0, 0.0], [0.0, 200.0, 0.0], [0.0, 0.0, 0.0]]),
+    "a target far above": lambda x: x + np.array([[0.0, 0.0, 0.0], [0.0, 30.0, 0.0], [0.0, 0.0, 0.0]]),
+    "impossible classes": lambda x: np.where(np.eye(3)[[2, 0, 1]] > 0, -np.inf, x),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", LOGITS)
+def test_cross_entropy_is_exact_wherever_the_logits_lie(kind, dtype):
+    x = LOGITS[kind](np.random.default_rng(0).standard_normal((3, 3))).astype(dtype)
+    wide = x.astype(np.longdouble) - x.max(axis=1, keepdims=True)
+    log_p = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    logits = mg.tensor(x, requires_grad=True)
+    losses = F.cross_entropy(logits, mg.tensor([0, 1, 2]), reduction="none")
+    losses.sum().backward()
+    tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-13}
+    assert np.allclose(losses.detach().cpu().numpy(), -log_p.diagonal().astype(float), **tolerance)
+    assert np.allclose(logits.grad.cpu().numpy(), (np.exp(log_p) - np.eye(3)).astype(float), **tolerance)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_no_number_stays_in_its_row_of_a_cross_entropy(bad):
+    logits = mg.tensor([[1.0, 2.0], [bad, 0.0], [0.5, 0.0]], requires_grad=True)
+    losses = F.cross_entropy(logits, mg.tensor([0, 0, 1]), reduction="none")
+    losses.sum().backward()
+    assert np.isnan(losses.detach().cpu().numpy()).tolist() == [False, True, False]
+    assert np.isnan(logits.grad.cpu().numpy()).tolist() == [[False] * 2, [True] * 2, [False] * 2]
+
+
+def test_cross_entropy_is_for_floating_point():
+    with pytest.raises(NotImplementedError, match="floating point, got"):
+        F.cross_entropy(mg.tensor([[1, 2]]), mg.tensor([0]))
+
+
+@pytest.mark.parametrize("dtype", [mg.float32, mg.float64, mg.float16])
+@pytest.mark.parametrize("width", [1, 2, 3, 6])
+def test_embedding_gradients_add_up_element_by_element(width, dtype):
+    ids = np.random.default_rng(0).integers(0, 5, 40)
+    dy = np.random.default_rng(1).integers(-4, 5, (40, width)).astype(float)
+    dy[7, 0] = math.nan  # what is no number stays where it is
+    table = mg.zeros(300, width, dtype=dtype, requires_grad=True)
+    F.embedding(mg.tensor(ids), table).backward(mg.tensor(dy, dtype=dtype))
+    expected = np.zeros((300, width))
+    for row, each in zip(ids, dy, strict=True):
+        expected[row] += each
+    assert np.array_equal(table.grad.cpu().numpy(), expected, equal_nan=True)
+
+
 def test_embedding_gradients_add_up_for_repeated_ids():
     table = nn.Embedding(4, 2, padding_idx=0)
     assert table.weight[0].tolist() == [0.0, 0.0]

@@ -69,8 +69,9 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     if not listed:
         return make_tensor(0.0)
     with no_grad(), backend.CPU.errstate(all="ignore"):
-        if order == 2 and _at_once(listed) and listed[0].itemsize >= 4:
-            total = wrap(many.squares([each.array for each in listed])).sqrt()
+        if order == 2 and _alike(listed) and listed[0].itemsize >= 4:  # squares of float16 would overflow
+            arrays = [each.array for each in listed]
+            total = wrap(many.squares(arrays) if _at_once(listed) else sum([_squares(each) for each in arrays])).sqrt()
         else:
             norms = [_norm(each, order).to(listed[0].device) for each in listed]
             total = norm(stack(norms), order)
@@ -88,11 +89,13 @@ def _norm(tensor: Any, order: float) -> Tensor:
     """The norm of one tensor, in float32 for float16, whose squares would overflow."""
     if tensor.itemsize < 4:
         tensor = tensor.float()
-    if order != 2:
-        return norm(tensor, order)
-    flat: Array = tensor.array.reshape(-1)
-    xp = backend.of(flat)
-    return wrap(xp.sqrt(xp.dot(flat, flat)))  # one pass and no array in between
+    return wrap(_squares(tensor.array)).sqrt() if order == 2 else norm(tensor, order)
+
+
+def _squares(array: Array) -> Any:
+    """The sum of an array's squares, in one pass and with no array in between."""
+    flat = array.reshape(-1)
+    return backend.of(flat).dot(flat, flat)
 
 
 def clip_grads_with_norm_(parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None) -> None:
@@ -114,9 +117,9 @@ def clip_grads_with_norm_(parameters: Tensors, max_norm: float, total_norm: Tens
         if _at_once(gradients):
             many.launch("scale", _rows(gradients), factor.to(gradients[0].device, gradients[0].dtype).array)
         else:
-            for gradient in gradients:
-                scale = factor.to(gradient.device, gradient.dtype).array
-                backend.of(scale).multiply(gradient.array, scale, out=gradient.array)
+            factors = {place: factor.to(*place).array for place in {(each.device, each.dtype) for each in gradients}}
+            for each in gradients:
+                backend.of(each.array).multiply(each.array, factors[each.device, each.dtype], out=each.array)
         _note_changes(gradients)
 
 
@@ -149,10 +152,15 @@ def _gradients(parameters: Iterable[Any]) -> list[Any]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
+def _alike(tensors: list[Any]) -> bool:
+    """Whether all of them are on one device and of one dtype."""
+    return len({(each.device, each.dtype) for each in tensors}) == 1
+
+
 def _at_once(gradients: list[Any]) -> bool:
     """Whether one launch can see all of them: on one GPU, of one dtype, and each only once."""
-    alike, once = {(str(each.device), each.dtype) for each in gradients}, len({id(each) for each in gradients}) == len(gradients)
-    return len(alike) == 1 and once and all(many.at_once([each.array]) for each in gradients)
+    known = bool(gradients) and all(many.at_once([each.array]) for each in gradients)
+    return known and _alike(gradients) and len({id(each) for each in gradients}) == len(gradients)
 
 
 def _rows(gradients: list[Any]) -> list[many.Row]:
