@@ -1,6 +1,7 @@
 """A batch shared among cores: the numbers of one that is not, whatever its lengths; what is left behind afterwards."""
 
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -156,6 +157,45 @@ def test_a_forked_process_has_threads_of_its_own(three: list[int]) -> None:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finished.set()
     assert status == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_while_a_layer_has_all_cores_others_know_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [3]
+    monkeypatch.setattr(loops, "threads", lambda: told[-1])
+    monkeypatch.setattr(loops, "use_threads", told.append)
+
+    def compute(share: int) -> int:
+        if share:
+            return 0
+        child = os.fork()
+        if not child:  # here products are held to one thread, until a layer has been shared
+            counted = cores.threads_of_a_product(loops)
+            cores.together(loops, lambda share: share, [1, 2])
+            os._exit(0 if counted == told[-1] == 3 else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) + 3 - cores.threads_of_a_product(loops)
+
+    assert cores.together(loops, compute, [0, 1]) == [0, 0] and told == [3, 1, 3]
+
+
+def test_a_thread_goes_on_after_the_main_thread() -> None:
+    program = """if True:
+        import threading
+        import minigrad as mg, minigrad_nn as nn
+        from minigrad_nn.kernels import cores, loops
+
+        cores.FEWEST_ROWS, cores.FEWEST_PRODUCTS, loops.threads = 1, 0, lambda: 3
+
+        def train():
+            threading.main_thread().join()
+            layer, x = nn.GRU(3, 4), mg.randn(6, 8, 3)
+            layer(x)[0].sum().backward()
+            print(tuple(layer.weight_hh_l0.grad.shape))
+
+        threading.Thread(target=train).start()"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "(12, 4)\n", "")
 
 
 def test_another_blas_is_named() -> None:

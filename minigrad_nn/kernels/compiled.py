@@ -30,7 +30,7 @@ def loops_for(xp: Any, *arrays: Array) -> Any | None:
     """The compiled loops, if they can serve arrays like these and are wanted; else None."""
     if choice.wanted is False or xp.device_type != "cpu":
         return None
-    if any(array.dtype.char != "f" or not array.size for array in arrays):
+    if any(array.dtype.char != "f" or not array.dtype.isnative or not array.size for array in arrays):
         return None
     return _load() if choice.wanted else _load_if_usable()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, reduce
@@ -41,7 +41,7 @@ class Shared:
     def forward(self, x: Array, steps: Steps, *given: Any, keep: bool, **options: Any) -> tuple[Any, ...]:
         """The kernel's outputs, last states, and with `keep` what backward needs; `given` is its initial states and weights."""
         loops, w_hh = self.kernel.loops(x, given[-1], **options), given[-1][1]
-        cores = 1 if loops is None or steps.N * w_hh.size < FEWEST_PRODUCTS else loops.threads()
+        cores = 1 if loops is None or steps.N * w_hh.size < FEWEST_PRODUCTS else threads_of_a_product(loops)
         if cores == 1 or steps.B // cores < FEWEST_ROWS:
             found: tuple[Any, ...] = self.kernel.forward(x, steps, *given, keep=keep, **options)
             return found
@@ -154,29 +154,48 @@ def of_the_batch(shares: list[Share], parts: Sequence[Array]) -> Array:
 def together(loops: Any, compute: Callable[..., Any], *of_shares: Sequence[Any]) -> list[Any]:
     """What `compute` gives for each share, all at the same time; products take one core each meanwhile."""
     first, *others = zip(*of_shares)
+    running: list[Future[Any]] = []
     with _turn.lock, _one_thread_each(loops):
-        running = [_pool(len(others)).submit(copy_context().run, compute, *other) for other in others]
         try:
-            found = compute(*first)
+            try:
+                for other in others:
+                    running.append(_pool(len(others)).submit(copy_context().run, compute, *other))
+            except RuntimeError:  # once the main thread has ended, no pool takes work any more; other threads may go on
+                if threading.main_thread().is_alive():
+                    raise
+            found = [compute(*each) for each in (first, *others[len(running) :])]
         finally:
             wait(running)
-    return [found, *(each.result() for each in running)]
+    return [found[0], *(each.result() for each in running), *found[1:]]
 
 
 @contextmanager
 def _one_thread_each(loops: Any) -> Iterator[None]:
-    threads = loops.threads()
-    loops.use_threads(1)
+    threads = threads_of_a_product(loops)
     try:
+        with _turn.change:
+            _turn.threads = threads
+            loops.use_threads(1)
         yield
     finally:
-        loops.use_threads(threads)
+        with _turn.change:
+            loops.use_threads(threads)
+            _turn.threads = None
+
+
+def threads_of_a_product(loops: Any) -> int:
+    """How many threads a product may use, apart from the one it is held to while a batch is shared."""
+    with _turn.change:
+        threads: int = _turn.threads or loops.threads()
+    return threads
 
 
 class _Turn:
     """One layer at a time has all cores, whichever threads of the program compute layers."""
 
     lock = threading.Lock()
+    change = threading.Lock()  # held while `threads` and the library's own number change together
+    threads: int | None = None  # what the library's number was before the layer that has its turn set it to 1
 
 
 _turn = _Turn()
@@ -189,7 +208,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _begin_again() -> None:
     """In a forked process, which has none of its parent's threads."""
-    _turn.lock = threading.Lock()
+    _turn.lock, _turn.change = threading.Lock(), threading.Lock()  # `threads` stays: a layer may have held products to one thread
     _pool.cache_clear()
 
 
