@@ -1,8 +1,8 @@
 """A kernel on several cores of a CPU: rows of a batch have nothing to do with each other, so each core takes a share of them.
 
-A library of products takes all cores for each product instead, and waits for the last of them every time: twice a step. What
-stands between two products is then done by one core alone, with numbers of which the others have computed a part; they have to come
-over first. Here a core goes through the whole sequence, forward or backward, with rows that nobody else touches. In the end
+A library of products takes all cores for each product instead, and waits for the last of them every time: once a step
+forward, once backward. What stands between two products is then done by one core alone, with numbers of which the others have
+computed a part, and which have to come over first. Here a core goes through the whole sequence, forward or backward, with rows that nobody else touches. In the end
 outputs are put side by side, and the gradients of weights, which are sums over all rows, are added up.
 
 It serves where a kernel runs as compiled loops (loops.py), which let other threads work meanwhile, and where each core gets enough
@@ -49,7 +49,7 @@ class Shared:
         y = xp.empty((steps.N, w_hh.shape[1]), x.dtype)
 
         def compute(share: Share) -> Any:
-            part, *last, saved = self.kernel.forward(share.of(x), share.steps, *map(share.of, given), keep=keep, **options)
+            part, *last, saved = self.kernel.forward(share.taken(x), share.steps, *map(share.taken, given), keep=keep, **options)
             share.put(part, y)
             return *last, saved
 
@@ -64,7 +64,7 @@ class Shared:
         dx = of(x).empty_like(x) if "x" in given[-1] else None
 
         def compute(share: Share, kept: Any) -> Any:
-            found = self.kernel.backward(kept, share.of(x), *map(share.of, given))
+            found = self.kernel.backward(kept, share.taken(x), *map(share.taken, given))
             if dx is not None:
                 share.put(found["x"], dx)
             return found
@@ -122,7 +122,7 @@ class Share:
             starts = [end - size + first for end, size in zip(accumulate(whole.sizes), whole.sizes)]
             self.rows = xp.concatenate([xp.arange(start, start + cores * size, cores) for start, size in zip(starts, sizes)])
 
-    def of(self, each: Any) -> Any:
+    def taken(self, each: Any) -> Any:
         """This share of an array (N, ...) or (B, ...); what is no array as it is."""
         if not hasattr(each, "shape"):
             return each

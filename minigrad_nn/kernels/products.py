@@ -72,12 +72,13 @@ except ImportError:  # Accelerate decides by itself
         """How many threads a product may use."""
         return 1
 
-    def use_threads(number: int) -> None:
+    def use_threads(count: int) -> None:
         """Let products use so many threads from now on."""
 
 
 def _multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any) -> None:
-    """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by their memory, row after row."""
+    """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by where they begin
+    in memory, row after row; an array `out` that is larger keeps its rest."""
     height, width = w.shape
     rows, inner, how = (width, height, TRANSPOSED) if transposed else (height, width, AS_IT_IS)
     to_w, to_columns, to_out = w.ctypes.data, columns.ctypes.data, out.ctypes.data
@@ -87,4 +88,5 @@ def _multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: An
         sgemm(BY_ROWS, how, AS_IT_IS, rows, b, inner, ONE, to_w, width, to_columns, b, beta, to_out, b)
 
 
+# Numba keeps loops.py compiled with this inside, and looks only at the date of loops.py: a change here needs __pycache__ emptied.
 multiply: Any = numba.njit(error_model="numpy")(_multiply)
