@@ -9,6 +9,7 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
+from . import blas as _before_numpy  # isort: skip  # noqa: F401
 from . import autograd, cuda, legacy, linalg, missing, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
 from .autograd.anomaly_mode import is_anomaly_enabled

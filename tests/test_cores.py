@@ -1,10 +1,12 @@
 """A batch shared among cores: the numbers of one that is not, whatever its lengths; what is left behind afterwards."""
 
 import os
+import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(cores, "FEWEST_ROWS", 1)
     monkeypatch.setattr(cores, "FEWEST_PRODUCTS", 0)
     monkeypatch.setattr(loops, "threads", lambda: 3)
+    monkeypatch.setattr(loops, "threads_wait_briefly", lambda: True)
     monkeypatch.setattr(loops, "use_threads", told.append)
     yield told
 
@@ -85,6 +88,7 @@ def test_without_keep_nothing_is_kept(three: list[int]) -> None:
 def test_small_batches_and_small_layers_are_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     shared: list[int] = []
     monkeypatch.setattr(loops, "threads", lambda: 2)
+    monkeypatch.setattr(loops, "threads_wait_briefly", lambda: True)
     monkeypatch.setattr(cores, "together", lambda loops, compute, shares: shared.append(len(shares)) or list(map(compute, shares)))
     for T, B, H, parts in ((100, 31, 64, []), (100, 32, 64, [2]), (2, 32, 64, []), (100, 32, 2, [])):
         nn.LSTM(3, H, path="fused")(mg.zeros(T, B, 3))
@@ -156,6 +160,70 @@ def test_a_forked_process_has_threads_of_its_own(three: list[int]) -> None:
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     finished.set()
     assert status == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_while_a_layer_has_all_cores_others_know_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [3]
+    monkeypatch.setattr(loops, "threads", lambda: told[-1])
+    monkeypatch.setattr(loops, "use_threads", told.append)
+
+    def compute(share: int) -> int:
+        if share:
+            return 0
+        child = os.fork()
+        if not child:  # here products are held to one thread, until a layer has been shared
+            counted = cores.threads_of_a_product(loops)
+            cores.together(loops, lambda share: share, [1, 2])
+            os._exit(0 if counted == told[-1] == 3 else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) + 3 - cores.threads_of_a_product(loops)
+
+    assert cores.together(loops, compute, [0, 1]) == [0, 0] and told == [3, 1, 3]
+
+
+def test_a_thread_goes_on_after_the_main_thread() -> None:
+    program = """if True:
+        import threading
+        import minigrad as mg, minigrad_nn as nn
+        from minigrad_nn.kernels import cores, loops
+
+        cores.FEWEST_ROWS, cores.FEWEST_PRODUCTS, loops.threads = 1, 0, lambda: 3
+
+        def train():
+            threading.main_thread().join()
+            layer, x = nn.GRU(3, 4), mg.randn(6, 8, 3)
+            layer(x)[0].sum().backward()
+            print(tuple(layer.weight_hh_l0.grad.shape))
+
+        threading.Thread(target=train).start()"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stdout, told.stderr) == (0, "(12, 4)\n", "")
+
+
+WAITING = """
+import {first}
+import minigrad, minigrad_nn
+from minigrad_nn.kernels import cores, loops
+layer, shared = minigrad_nn.LSTM(64, 64), []
+together = cores.together
+cores.together = lambda *given: shared.append(given) or together(*given)
+layer(minigrad.zeros(50, 64, 64))
+print(loops.threads_wait_briefly(), bool(shared))
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
+@pytest.mark.parametrize(
+    ("first", "setting", "says"),
+    [("minigrad", None, "True True"), ("numpy", None, "False False"), ("numpy", "20", "True True"), ("minigrad", "26", "False False")],
+)
+def test_a_batch_is_shared_where_idle_threads_leave_their_cores(first: str, setting: str | None, says: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    environment |= {"OPENBLAS_NUM_THREADS": "2", **({"OPENBLAS_THREAD_TIMEOUT": setting} if setting else {})}
+    program = [sys.executable, "-c", WAITING.format(first=first)]
+    root = Path(__file__).parents[1]
+    assert subprocess.run(program, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout.strip() == says
 
 
 def test_another_blas_is_named() -> None:

@@ -1,6 +1,7 @@
-"""Whether a kernel's element-wise part runs as a compiled loop (loops.py) or as NumPy calls: the same numbers either way.
+"""Whether a kernel goes through its steps in a compiled loop (loops.py) or by NumPy calls: the same numbers, but for rounding.
 
-Loops serve float32 on a CPU where Numba is installed (`pip install "minigrad-nn[fast]"`) and compiles; everything else is NumPy's.
+Loops serve float32 on a CPU where Numba is installed (`pip install "minigrad-nn[fast]"`) and compiles, and where
+NumPy's own library of products can be called from them (products.py); everything else is NumPy's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ __all__ = ["choice", "loops_for"]
 
 
 class Choice:
-    """What the user asked for: None to use loops where Numba is installed, False never, True always where they can serve."""
+    """What the user asked for: None to use loops where Numba is installed, False never, True as None does, but with
+    an error where they cannot be had."""
 
     wanted: bool | None = None
 
@@ -30,7 +32,7 @@ def loops_for(xp: Any, *arrays: Array) -> Any | None:
     """The compiled loops, if they can serve arrays like these and are wanted; else None."""
     if choice.wanted is False or xp.device_type != "cpu":
         return None
-    if any(array.dtype.char != "f" or not array.size for array in arrays):
+    if any(array.dtype.char != "f" or not array.dtype.isnative or not array.size for array in arrays):
         return None
     return _load() if choice.wanted else _load_if_usable()
 
@@ -44,7 +46,7 @@ def _load_if_usable() -> Any | None:
     except Exception as error:
         warnings.warn(
             f"Numba is installed but cannot be used here ({type(error).__name__}: {error}); recurrent layers compute with NumPy alone, "
-            "which gives the same numbers more slowly. A version of Numba that fits this NumPy, or none, ends this warning",
+            "more slowly. A Numba and a NumPy that fit each other end this warning, and so does no Numba",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -1,12 +1,13 @@
 """A kernel on several cores of a CPU: rows of a batch have nothing to do with each other, so each core takes a share of them.
 
-A library of products takes all cores for each product instead, and waits for the last of them every time: twice a step. What
-stands between two products is then done by one core alone, with numbers of which the others have computed a part; they have to come
-over first. Here a core goes through the whole sequence, forward or backward, with rows that nobody else touches. In the end
-outputs are put side by side, and the gradients of weights, which are sums over all rows, are added up.
+A library of products takes all cores for each product instead, and waits for the last of them every time: once a step
+forward, once backward. What stands between two products is then done by one core alone, with numbers of which the others have
+computed a part, and which have to come over first. Here a core goes through the whole sequence, forward or backward, with rows that
+nobody else touches. In the end outputs are put side by side, and the gradients of weights, which are sums over all rows, are added up.
 
-It serves where a kernel runs as compiled loops (loops.py), which let other threads work meanwhile, and where each core gets enough
-rows for its products to be fast. Elsewhere a kernel runs as it is.
+It serves where a kernel runs as compiled loops (loops.py), which let other threads work meanwhile, where each core gets enough
+rows for its products to be fast, and where the library's own threads, idle meanwhile, do not keep the cores busy with waiting
+(minigrad/blas.py). Elsewhere a kernel runs as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, reduce
@@ -41,7 +42,7 @@ class Shared:
     def forward(self, x: Array, steps: Steps, *given: Any, keep: bool, **options: Any) -> tuple[Any, ...]:
         """The kernel's outputs, last states, and with `keep` what backward needs; `given` is its initial states and weights."""
         loops, w_hh = self.kernel.loops(x, given[-1], **options), given[-1][1]
-        cores = 1 if loops is None or steps.N * w_hh.size < FEWEST_PRODUCTS else loops.threads()
+        cores = 1 if loops is None or steps.N * w_hh.size < FEWEST_PRODUCTS else cores_for(loops)
         if cores == 1 or steps.B // cores < FEWEST_ROWS:
             found: tuple[Any, ...] = self.kernel.forward(x, steps, *given, keep=keep, **options)
             return found
@@ -49,7 +50,7 @@ class Shared:
         y = xp.empty((steps.N, w_hh.shape[1]), x.dtype)
 
         def compute(share: Share) -> Any:
-            part, *last, saved = self.kernel.forward(share.of(x), share.steps, *map(share.of, given), keep=keep, **options)
+            part, *last, saved = self.kernel.forward(share.taken(x), share.steps, *map(share.taken, given), keep=keep, **options)
             share.put(part, y)
             return *last, saved
 
@@ -64,7 +65,7 @@ class Shared:
         dx = of(x).empty_like(x) if "x" in given[-1] else None
 
         def compute(share: Share, kept: Any) -> Any:
-            found = self.kernel.backward(kept, share.of(x), *map(share.of, given))
+            found = self.kernel.backward(kept, share.taken(x), *map(share.taken, given))
             if dx is not None:
                 share.put(found["x"], dx)
             return found
@@ -122,7 +123,7 @@ class Share:
             starts = [end - size + first for end, size in zip(accumulate(whole.sizes), whole.sizes)]
             self.rows = xp.concatenate([xp.arange(start, start + cores * size, cores) for start, size in zip(starts, sizes)])
 
-    def of(self, each: Any) -> Any:
+    def taken(self, each: Any) -> Any:
         """This share of an array (N, ...) or (B, ...); what is no array as it is."""
         if not hasattr(each, "shape"):
             return each
@@ -154,29 +155,53 @@ def of_the_batch(shares: list[Share], parts: Sequence[Array]) -> Array:
 def together(loops: Any, compute: Callable[..., Any], *of_shares: Sequence[Any]) -> list[Any]:
     """What `compute` gives for each share, all at the same time; products take one core each meanwhile."""
     first, *others = zip(*of_shares)
+    running: list[Future[Any]] = []
     with _turn.lock, _one_thread_each(loops):
-        running = [_pool(len(others)).submit(copy_context().run, compute, *other) for other in others]
         try:
-            found = compute(*first)
+            try:
+                for other in others:
+                    running.append(_pool(len(others)).submit(copy_context().run, compute, *other))
+            except RuntimeError:  # once the main thread has ended, no pool takes work any more; other threads may go on
+                if threading.main_thread().is_alive():
+                    raise
+            found = [compute(*each) for each in (first, *others[len(running) :])]
         finally:
             wait(running)
-    return [found, *(each.result() for each in running)]
+    return [found[0], *(each.result() for each in running), *found[1:]]
 
 
 @contextmanager
 def _one_thread_each(loops: Any) -> Iterator[None]:
-    threads = loops.threads()
-    loops.use_threads(1)
+    threads = threads_of_a_product(loops)
     try:
+        with _turn.change:
+            _turn.threads = threads
+            loops.use_threads(1)
         yield
     finally:
-        loops.use_threads(threads)
+        with _turn.change:
+            loops.use_threads(threads)
+            _turn.threads = None
+
+
+def cores_for(loops: Any) -> int:
+    """Among how many cores a batch may be shared."""
+    return threads_of_a_product(loops) if loops.threads_wait_briefly() else 1
+
+
+def threads_of_a_product(loops: Any) -> int:
+    """How many threads a product may use, apart from the one it is held to while a batch is shared."""
+    with _turn.change:
+        threads: int = _turn.threads or loops.threads()
+    return threads
 
 
 class _Turn:
     """One layer at a time has all cores, whichever threads of the program compute layers."""
 
     lock = threading.Lock()
+    change = threading.Lock()  # held while `threads` and the library's own number change together
+    threads: int | None = None  # what the library's number was before the layer that has its turn set it to 1
 
 
 _turn = _Turn()
@@ -189,7 +214,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _begin_again() -> None:
     """In a forked process, which has none of its parent's threads."""
-    _turn.lock = threading.Lock()
+    _turn.lock, _turn.change = threading.Lock(), threading.Lock()  # `threads` stays: a layer may have held products to one thread
     _pool.cache_clear()
 
 

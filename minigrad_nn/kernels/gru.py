@@ -50,7 +50,7 @@ class Saved(Kept):
 
     def gates(self) -> dict[str, Array]:
         """r, z and n at every step, (N, H) each."""
-        return {name: self.rows(kept[:, k] for kept in self.runs) for k, name in enumerate("rzn")}
+        return {name: self.rows(kept[:, k] for kept in self.kept) for k, name in enumerate("rzn")}
 
 
 # ------------------------------------------------------------------------------------------------------------- forward
@@ -75,7 +75,7 @@ def forward(
     h = State(xp, H, x.dtype, h_0, h_n)
     saved = Saved(xp, steps, H, reset_after)
     (outside, b_hn), compiled = _split_bias(b_hh, H, reset_after), loops(x, weights, reset_after)
-    for run in saved.order:
+    for run in saved.runs:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, w_ih, (b_ih, outside), out=kept[:, :3])  # (a)
         h.resize(run.size)
@@ -87,7 +87,7 @@ def forward(
             outputs = _advance_reset_before(xp, kept, h.array, w_hh, steps.order(run))
         to_rows(run, outputs, y)
         if keep:
-            saved.runs.append(kept)
+            saved.kept.append(kept)
     h.resize(0)
     return y, h_n, saved if keep else None
 
@@ -188,7 +188,7 @@ def backward(
     xp, steps, H, w_hh = of(x), saved.steps, saved.hidden_size, weights[1]
     found = _Collected(saved.reset_after, wanted, steps, x, y, h_0, weights[0], w_hh)
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_kept, compiled = reversed(saved.runs), loops(x, weights, saved.reset_after)
+    all_kept, compiled = reversed(saved.kept), loops(x, weights, saved.reset_after)
     for panel in reversed(saved.panels):
         found.begin(panel)
         for run in reversed(panel):

@@ -1,11 +1,14 @@
 """A run of steps of each cell as one loop, compiled by Numba: float32, on a CPU.
 
-The kernels do the same by one NumPy call per operation, and each call costs a microsecond and a pass over memory: an LSTM
-step makes about twenty. Here a step is one call of BLAS and one pass in which every number is read once and written once,
-and no step comes back to Python. Read rnn.py, lstm.py and gru.py first: the equation numbers are theirs.
+Without it the kernels make one NumPy call per operation, and each call costs a microsecond and a pass over memory: an LSTM
+step makes eleven, and seven more backward. Here a step is one call of BLAS and one pass over its numbers, and no step comes
+back to Python. Read rnn.py, lstm.py and gru.py first: the equation numbers are theirs.
 
-A state (H, b) is flat here, n = H · b numbers, and gates are rows of n. `reverse` is the order of computing: from the last
-of K steps to the first. This file needs Numba; `compiled.py` decides whether it is used.
+A state (H, b) is flat here, n = H · b numbers, and gates are rows of n; a product of (4H, b) numbers therefore fills the first four
+rows of `kept[k]`, and with a factor of ONE is added to what stands there. `last_first` is the order of computing: from the last of
+K steps to the first, as a forward pass does in a layer that reads in reverse, and a backward pass in one that does not.
+
+This file needs Numba; `compiled.py` decides whether it is used.
 """
 
 from __future__ import annotations
@@ -17,9 +20,12 @@ import numba
 import numpy as np
 from numba import types
 
-from .products import multiply, threads, use_threads
+from .products import multiply, threads, threads_wait_briefly, use_threads
 
-__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "threads", "use_threads"]
+__all__ = [
+    "gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "threads",
+    "threads_wait_briefly", "use_threads",
+]  # fmt: skip
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
@@ -73,11 +79,11 @@ def sigmoid(a: Any) -> Any:
 
 
 @loop(ROWS, WEIGHTS, ROWS, FLAG, FLAG)
-def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, reverse: bool) -> None:
+def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, last_first: bool) -> None:
     """states (K, n): from projected inputs to states. h (H, b) is carried on."""
     (K, n), b = states.shape, h.shape[1]
     before = last = h.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         multiply(w_hh, False, before, b, ONE, states[k])
         before = states[k]
         for j in range(n):
@@ -86,11 +92,11 @@ def rnn_forward(states: Any, w_hh: Any, h: Any, relu: bool, reverse: bool) -> No
 
 
 @loop(ROWS, ROWS, WEIGHTS, ROWS, ROWS, FLAG, FLAG)
-def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, reverse: bool) -> None:
+def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, last_first: bool) -> None:
     """da (K, n): the gradients of the pre-activations are written; dh (H, b) is carried on. dy (K, n) comes on top of it."""
     (K, n), b = states.shape, dh.shape[1]
     flat = dh.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         for j in range(n):
             d, h = flat[j] + dy[k, j], states[k, j]
             slope = (ONE if h > ZERO else ZERO if h == ZERO else h) if relu else ONE - h * h
@@ -99,12 +105,12 @@ def rnn_backward(states: Any, da: Any, w_hh: Any, dy: Any, dh: Any, relu: bool, 
 
 
 @loop(BLOCKS, WEIGHTS, ROWS, FLAT, ROWS, FLAG)
-def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, reverse: bool) -> None:
+def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, last_first: bool) -> None:
     """kept (K, 5, n): from the projected inputs of i, f, g, o in its first rows to i, f, g, o, v. h (H, b) and c (n,) are
     carried on; outputs (K, n) is written."""
     (K, n), b = outputs.shape, h.shape[1]
     before = last = h.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         multiply(w_hh, False, before, b, ONE, kept[k])
         before = outputs[k]
         for j in range(n):
@@ -118,12 +124,12 @@ def lstm_forward(kept: Any, w_hh: Any, h: Any, c: Any, outputs: Any, reverse: bo
 
 
 @loop(BLOCKS, BLOCKS, WEIGHTS, ROWS, ROWS, FLAT, FLAG)
-def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, reverse: bool) -> None:
+def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, last_first: bool) -> None:
     """da (K, 4, n): the gradients of the pre-activations of i, f, g, o are written; dh (H, b) and dc (n,) are carried on.
     dy (K, n) comes on top of dh."""
     (K, n), b = dy.shape, dh.shape[1]
     flat = dh.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         for j in range(n):
             i, f, g, o, v = kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j]
             u, d = i * g, flat[j] + dy[k, j]
@@ -139,13 +145,13 @@ def lstm_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, dc: Any, reve
 
 
 @loop(BLOCKS, WEIGHTS, FLAT, ROWS, ROWS, FLAG)
-def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, reverse: bool) -> None:
+def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, last_first: bool) -> None:
     """kept (K, 5, n): from the projected inputs of r, z, n in its first rows to r, z, n, s, d. inside (n,) is b_hn for each
     number of s; h (H, b) is carried on; outputs (K, n) is written."""
     (K, n), b = outputs.shape, h.shape[1]
     recurrent = np.empty((3, n), np.float32)
     before = last = h.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         multiply(w_hh, False, before, b, ZERO, recurrent)
         now = outputs[k]
         for j in range(n):
@@ -161,12 +167,12 @@ def gru_forward(kept: Any, w_hh: Any, inside: Any, h: Any, outputs: Any, reverse
 
 
 @loop(BLOCKS, BLOCKS, WEIGHTS, ROWS, ROWS, FLAG)
-def gru_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, reverse: bool) -> None:
+def gru_backward(kept: Any, da: Any, w_hh: Any, dy: Any, dh: Any, last_first: bool) -> None:
     """da (K, 4, n): the gradients of the pre-activations of n, r, z, and of s, are written; dh (H, b) is carried on.
     dy (K, n) comes on top of it."""
     (K, n), b = dy.shape, dh.shape[1]
     flat = dh.reshape(n)
-    for k in range(K - 1, -1, -1) if reverse else range(K):
+    for k in range(K - 1, -1, -1) if last_first else range(K):
         for j in range(n):
             r, z, a, s, d = kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 3, j], kept[k, 4, j]
             e = flat[j] + dy[k, j]

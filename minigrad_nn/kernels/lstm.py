@@ -1,17 +1,20 @@
 """The LSTM for all steps. It computes what `lstm_step` in cells.py computes: read that first.
 
-Numbers in brackets are the cell's equations; a prime marks the derivative of one, (5') belongs to (5). Where the cell writes
-rows (B, H), a step here is (H, b), the batch last (see steps.py). The moves that make it fast:
+Numbers in brackets are the cell's equations; a prime marks the derivative of one, (5') belongs to (5). Letters name the moves
+below. A derivative is written d: dc is the gradient of c, da that of the pre-activations a of all four gates. Where the cell
+writes rows (B, H), a step here is (H, b), the batch last (see steps.py for this, and for runs and panels). The moves that make it fast:
 
-    (a) input projections W_ih x + b_ih + b_hh are computed for many steps in one call, before the loop over them
+    (a) input projections W_ih x + b_ih + b_hh are computed for a run of steps in one call, before the loop over them
     (b) gates overwrite their pre-activations
-    (c) all four gates go through one tanh, as sigmoid(a) = ½ tanh(½a) + ½; a gate is then exact to the rounding of 1, so
+    (c) with NumPy, all four gates go through one tanh, as sigmoid(a) = ½ tanh(½a) + ½; a gate is then exact to the rounding of 1, so
         one that is shut to 1e-9 is 0 in float32
     (d) kept for backward are i, f, g, o and v = f ⊙ c, the first half of (5): c is v + i ⊙ g again
-    (e) how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later steps: these
-        slopes are worked out for a run at once, and the loop only multiplies
-    (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
-    (g) with Numba, all steps of a run are one compiled loop (loops.py)
+    (e) with NumPy, how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later
+        steps: these slopes are worked out for a run at once, and the loop only multiplies
+    (f) gradients of weights, biases and inputs are products over a panel of steps, after the loop over them
+    (g) with Numba, all steps of a run are one compiled loop (loops.py), without (c) and (e): it goes over each step's
+        numbers once, and computes slopes where it uses them
+    (h) rows of a large batch are shared among cores (cores.py)
 """
 
 from __future__ import annotations
@@ -38,11 +41,11 @@ class Saved(Kept):
 
     def gates(self) -> dict[str, Array]:
         """i, f, g and o at every step, (N, H) each."""
-        return {name: self.rows(kept[:, k] for kept in self.runs) for k, name in enumerate("ifgo")}
+        return {name: self.rows(kept[:, k] for kept in self.kept) for k, name in enumerate("ifgo")}
 
     def cells(self) -> Array:
         """c at every step, (N, H)."""
-        return self.rows(kept[:, 4] + kept[:, 0] * kept[:, 2] for kept in self.runs)  # (5)
+        return self.rows(kept[:, 4] + kept[:, 0] * kept[:, 2] for kept in self.kept)  # (5)
 
 
 # ------------------------------------------------------------------------------------------------------------- forward
@@ -66,7 +69,7 @@ def forward(
     y, h_n, c_n = xp.empty((steps.N, R), x.dtype), xp.empty((steps.B, R), x.dtype), xp.empty((steps.B, H), x.dtype)
     h, c = State(xp, R, x.dtype, h_0, h_n), State(xp, H, x.dtype, c_0, c_n)
     saved, compiled = Saved(xp, steps, H), loops(x, weights)
-    for run in saved.order:
+    for run in saved.runs:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:4], out=kept[:, :4])  # (a)
         states, order = (h.resize(run.size), c.resize(run.size)), steps.order(run)
@@ -76,7 +79,7 @@ def forward(
             outputs = _advance_in_loops(xp, compiled, kept, *states, weights[1], steps.reverse)
         to_rows(run, outputs, y)
         if keep:
-            saved.runs.append(kept)
+            saved.kept.append(kept)
     h.resize(0)
     c.resize(0)
     return y, h_n, c_n, saved if keep else None
@@ -113,7 +116,7 @@ def _advance(xp: Any, kept: Array, h: Array, c: Array, weights: Weights, order: 
 
 
 def _advance_in_loops(xp: Any, compiled: Any, kept: Array, h: Array, c: Array, w_hh: Array, reverse: bool) -> Array:
-    """The same by (g)."""
+    """The same by (g), without a projection."""
     K, _, H, b = kept.shape
     outputs = xp.empty((K, H, b), h.dtype)
     w_hh, flat_outputs = xp.ascontiguousarray(w_hh), outputs.reshape(K, H * b)
@@ -145,28 +148,28 @@ def backward(
     """
     xp, steps, H, R = of(x), saved.steps, saved.hidden_size, weights[1].shape[1]
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
-    compiled = loops(x, weights) if dcells is None else None
+    compiled = loops(x, weights) if dcells is None else None  # loops take no gradient of c at every step
     dh, dc = State(xp, R, x.dtype, dh_n, found.dh_0), State(xp, H, x.dtype, dc_n, found.dc_0)
-    all_kept = reversed(saved.runs)
+    all_kept = reversed(saved.kept)
     for panel in reversed(saved.panels):
-        da = columns(xp, 4 * H, panel, x.dtype)  # (4H, W)
+        all_da = columns(xp, 4 * H, panel, x.dtype)  # (4H, W)
         shown, hidden = columns(xp, R, panel, x.dtype), columns(xp, H, panel, x.dtype)  # (R, W), (H, W), used by (7') only
         for run in reversed(panel):
             kept = next(all_kept)
             dys, dcs = (None if rows is None else to_blocks(xp, run, rows) for rows in (dy, dcells))
             order, states = steps.order(run)[::-1], (dh.resize(run.size), dc.resize(run.size))
             if compiled is None:
-                slopes, dc_per_dm, m = _slopes(xp, kept)
-                dhs = _retreat(xp, slopes, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
+                da, dc_per_dm, m = _slopes(xp, kept)  # slopes, which _retreat turns into gradients
+                dhs = _retreat(xp, da, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
             else:
-                slopes = _retreat_in_loops(xp, compiled, kept, dys, states, weights[1], not steps.reverse)
+                da = _retreat_in_loops(xp, compiled, kept, dys, states, weights[1], not steps.reverse)
             if found.of_products:
-                to_columns(xp, panel, run, slopes, da)
+                to_columns(xp, panel, run, da, all_da)
             if "w_hr" in wanted:
                 to_columns(xp, panel, run, dhs, shown)
                 to_columns(xp, panel, run, m, hidden)
-        found.add_input(panel, da)  # (f)
-        found.add_recurrent(panel, da)
+        found.add_input(panel, all_da)  # (f)
+        found.add_recurrent(panel, all_da)
         if "w_hr" in wanted:
             found.totals["w_hr"].add(shown, hidden.T)  # (7')
     dh.resize(0)
@@ -202,7 +205,7 @@ def _retreat(
     xp: Any, slopes: Array, dc_per_dm: Array, forget: Array, dys: Array | None, dcs: Array | None,
     states: tuple[Array, Array], weights: Weights, order: range,
 ) -> Array | None:  # fmt: skip
-    """Turn `slopes` of a run into gradients of the pre-activations, in place, and carry (dh, dc) on in place.
+    """Turn `slopes` of a run into gradients of the pre-activations, in place, and carry (dh, dc) on in place; dc_per_dm is used up.
 
     With a projection, returns dh at every step (K, R, b).
     """

@@ -21,9 +21,10 @@ import llvmlite.binding
 import numba
 import numpy as np
 
-__all__ = ["multiply", "threads", "use_threads"]
+__all__ = ["multiply", "threads", "threads_wait_briefly", "use_threads"]
 
 BY_ROWS, AS_IT_IS, TRANSPOSED = 101, 111, 112  # CBLAS's words for how matrices lie in memory
+LONGEST_WAIT = 22  # as a power of 2, in cycles
 ONE = np.float32(1)
 
 flag, size, address, number = numba.types.int32, numba.types.int64, numba.types.intp, numba.types.float32
@@ -72,12 +73,19 @@ except ImportError:  # Accelerate decides by itself
         """How many threads a product may use."""
         return 1
 
-    def use_threads(number: int) -> None:
+    def use_threads(count: int) -> None:
         """Let products use so many threads from now on."""
 
 
+def threads_wait_briefly() -> bool:
+    """Whether threads that have nothing to multiply leave their cores to others soon (see minigrad/blas.py)."""
+    asked = (getattr(library, "openblas_thread_timeout", None) for library in _libraries())
+    return any(0 < each() <= LONGEST_WAIT for each in asked if each is not None)
+
+
 def _multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: Any) -> None:
-    """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by their memory, row after row."""
+    """out = W v + β out, or Wᵀ v + β out, for the b columns of v and out, which are given by where they begin
+    in memory, row after row; an array `out` that is larger keeps its rest."""
     height, width = w.shape
     rows, inner, how = (width, height, TRANSPOSED) if transposed else (height, width, AS_IT_IS)
     to_w, to_columns, to_out = w.ctypes.data, columns.ctypes.data, out.ctypes.data
@@ -87,4 +95,5 @@ def _multiply(w: Any, transposed: bool, columns: Any, b: int, beta: Any, out: An
         sgemm(BY_ROWS, how, AS_IT_IS, rows, b, inner, ONE, to_w, width, to_columns, b, beta, to_out, b)
 
 
+# Numba keeps loops.py compiled with this inside, and looks only at the date of loops.py: a change here needs __pycache__ emptied.
 multiply: Any = numba.njit(error_model="numpy")(_multiply)

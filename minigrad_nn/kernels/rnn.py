@@ -70,7 +70,7 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
     saved, compiled = Saved(xp, steps, H, activation), loops(x, weights, activation)
-    for run in saved.order:
+    for run in saved.runs:
         states = xp.empty((run.K, 1, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:], out=states)  # (a)
         states = states[:, 0]  # (K, H, b)
@@ -81,7 +81,7 @@ def forward(
             compiled.rnn_forward(flat, xp.ascontiguousarray(weights[1]), h.resize(run.size), activation == "relu", steps.reverse)  # (e)
         to_rows(run, states, y)
         if keep:
-            saved.runs.append(states)
+            saved.kept.append(states)
     h.resize(0)
     return y, h_n, saved if keep else None
 
@@ -111,7 +111,7 @@ def backward(
     xp, steps, H = of(x), saved.steps, saved.hidden_size
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_states, compiled = reversed(saved.runs), loops(x, weights, saved.activation)
+    all_states, compiled = reversed(saved.kept), loops(x, weights, saved.activation)
     for panel in reversed(saved.panels):
         da = columns(xp, H, panel, x.dtype)  # (H, W)
         for run in reversed(panel):

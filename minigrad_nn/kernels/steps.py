@@ -4,7 +4,7 @@ A kernel sees a sequence as N rows, those of step 0 first, then those of step 1,
 more than the step before. A padded batch is the case where all sizes are equal. Row j of a step continues row j of its
 neighbour, so in the forward direction rows drop out as their sequences end; in reverse they join, each at its own last step.
 
-Three groupings make kernels fast:
+One layout and two groupings make kernels fast:
 
 - **Inside a step the batch is the last axis.** A state is (H, b), the gates are (4H, b): each gate is one block of memory,
   and the product `W @ h` is faster than `h @ Wᵀ`. (Rows, with the features last, are what comes in and goes out.)
@@ -30,8 +30,8 @@ __all__ = ["Run", "Saved", "State", "Steps", "columns", "previous", "project", "
 class Run(NamedTuple):
     """K neighbouring steps of `size` rows each: rows `start` to `stop` of the sequence.
 
-    The state before its first step (the first one to be computed) was left in the rows `before` to `before + known`; the
-    rows that this step has beyond `known` begin here, with their initial state.
+    The states that enter the step computed first are, for its first `known` rows, the outputs in the rows `before` to
+    `before + known` of the sequence; its other rows begin here, with their initial state.
     """
 
     K: int
@@ -62,7 +62,7 @@ class Steps:
     def panels(self, hidden_size: int, run_elements: int, panel_rows: int) -> list[list[Run]]:
         """All runs in the order of computing, grouped into panels: each panel's rows are neighbours too.
 
-        A run has up to `run_elements` states' numbers, a panel up to `panel_rows` rows; neither less than one step.
+        The states of a run have up to `run_elements` numbers, a panel has up to `panel_rows` rows; neither less than one step.
         """
         panels: list[list[Run]] = []
         room = 0
@@ -107,13 +107,13 @@ class Saved:
     def __init__(self, xp: Any, steps: Steps, hidden_size: int) -> None:
         self.steps, self.hidden_size = steps, hidden_size
         self.panels = steps.panels(hidden_size, xp.run_elements, xp.panel_rows)
-        self.order = [run for panel in self.panels for run in panel]
-        self.runs: list[Array] = []
+        self.runs = [run for panel in self.panels for run in panel]
+        self.kept: list[Array] = []
 
     @property
     def arrays(self) -> list[Array]:
         """Everything that is kept here, for those who count bytes."""
-        return self.runs
+        return self.kept
 
     def gates(self) -> dict[str, Array]:
         """The gates at every step, (N, H) each, by name; a cell without gates has none."""
@@ -121,8 +121,8 @@ class Saved:
 
     def rows(self, blocks: Iterable[Array]) -> Array:
         """What is (K, H, b) for each run, as (N, H)."""
-        rows = of(self.runs[0]).empty((self.steps.N, self.hidden_size), self.runs[0].dtype)
-        for run, each in zip(self.order, blocks):
+        rows = of(self.kept[0]).empty((self.steps.N, self.hidden_size), self.kept[0].dtype)
+        for run, each in zip(self.runs, blocks):
             to_rows(run, each, rows)
         return rows
 
@@ -180,11 +180,11 @@ def to_columns(xp: Any, panel: list[Run], run: Run, blocks: Array, matrix: Array
 
 
 def project(xp: Any, x: Array, run: Run, w: Array, biases: Sequence[Array | None], out: Array) -> None:
-    """out = W x + biases (G·H,), for the steps (K, G, H, b) of a run of x (N, I), by one product."""
+    """out (K, G, H, b) = W x + biases, by one product: of W (G·H, I), the rows of a run in x (N, I), and biases (G·H,) or None."""
     (K, G, H, b), rows = out.shape, x[run.start : run.stop]
-    if b == 1 or xp.device_type != "cpu":  # a row for each of theirs
+    if b == 1 or xp.device_type != "cpu":  # a row of the product for each row of x
         projected = (rows @ w.T).reshape(K, b, G * H).swapaxes(1, 2)
-    else:  # a column
+    else:  # a column for each
         projected = (w @ rows.T).reshape(G * H, K, b).swapaxes(0, 1)
     given = [bias for bias in biases if bias is not None]
     if given:
@@ -202,7 +202,7 @@ def to_blocks(xp: Any, run: Run, rows: Array) -> Array:
     """The rows of a run in (N, H) as its steps (K, H, b)."""
     features = rows.shape[1]
     blocks, rows = xp.empty((run.K, features, run.size), rows.dtype), rows[run.start : run.stop].reshape(run.K, run.size, features)
-    if xp.device_type == "cpu" and features % 512 == 0:  # numbers so far apart share a few places of the cache: move rows apart
+    if xp.device_type == "cpu" and features % 512 == 0:  # addresses at such distances compete for a few places of the cache: pad rows
         apart = xp.empty((run.K, run.size, features + 16), rows.dtype)[..., :features]
         apart[...] = rows
         rows = apart

@@ -153,6 +153,7 @@ class Bench:
 
 def _environment() -> dict[str, str]:
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(THREADS))
+    threads["OPENBLAS_THREAD_TIMEOUT"] = "20"  # what minigrad asks for where it is imported before NumPy; here NumPy comes first
     return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, [str(machine.ROOT), os.environ.get("PYTHONPATH")]))}
 
 
