@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .types import current_device, defaults, device
+from .types import DEVICES, current_device, defaults, device
 
 __all__ = [
     "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "are_deterministic_algorithms_enabled",
@@ -539,8 +539,6 @@ def of(array: Array) -> Backend:
 def on(where: device) -> Backend:
     """The backend for a device; RuntimeError that says what to install where there is none."""
     if where.type not in _BY_DEVICE:
-        if where.type not in _LOADERS:
-            raise RuntimeError(f"there is no device {str(where)!r}; devices are 'cpu' and 'cuda'")
         _LOADERS[where.type]()
     return _BY_DEVICE[where.type]
 
@@ -554,6 +552,8 @@ def register(backend: Backend, array_class: type) -> Backend:
     """Make arrays of `array_class` belong to `backend`, and its device type a name that `device=` accepts."""
     ARRAYS[array_class] = BY_CLASS[array_class] = backend
     _BY_DEVICE[backend.device_type] = backend
+    if backend.device_type not in DEVICES:
+        DEVICES.append(backend.device_type)
     return backend
 
 
