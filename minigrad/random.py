@@ -65,6 +65,10 @@ class Generator:
             self._on_devices[where] = backend.on(where).random_stream(seed, where.index)
         return self._on_devices[where]
 
+    def seed_on(self, where: types.device, seed: int) -> None:
+        """Start what a device other than the CPU draws itself from a seed of its own."""
+        self._on_devices[where] = backend.on(where).random_stream(seed, where.index)
+
     def seed(self) -> int:
         """Start a stream that nobody can foresee; returns its seed."""
         self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1))

@@ -409,7 +409,7 @@ class Tensor(Variable):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("only leaves can be deep-copied; a computed tensor has a history that cannot. Use x.detach().clone()")
-        twin: Tensor = wrap(self.array.copy()).as_subclass(type(self))
+        twin: Tensor = wrap(backend.of(self.array).twin(self.array, memo)).as_subclass(type(self))
         memo[id(self)] = twin
         twin._grad = copy.deepcopy(self._grad, memo)
         return twin.requires_grad_(self.requires_grad)
@@ -654,7 +654,7 @@ class Tensor(Variable):
     sort, argsort, topk, kthvalue, msort = ops.sort, ops.argsort, ops.topk, ops.kthvalue, ops.msort
     unique, unique_consecutive, bincount, histc = ops.unique, ops.unique_consecutive, ops.bincount, ops.histc
 
-    matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
+    matmul, mm, bmm, mv, dot, inner, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.inner, ops.outer
     vdot, ger, cross, dist = dot, outer, ops.cross, ops.dist
     addmm, baddbmm, addmv, addr, addbmm = ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm
     matrix_power, trace, adjoint = ops.matrix_power, ops.arrange.trace, ops.adjoint
