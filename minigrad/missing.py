@@ -382,7 +382,10 @@ GROUPS = [
         "/.*DataPipe|DataChunk|datapipes|.*datapipe.*|(argument|runtime)_validation.*|non_deterministic|graph.*/",
         "a Dataset or an IterableDataset, read by a DataLoader",
     ),
-    Group("utils.data", "many machines", "DistributedSampler distributed", "one process, one device; RandomSampler, SequentialSampler, BucketSampler"),
+    Group(
+        "utils.data", "many machines", "DistributedSampler distributed",
+        "one process, one device; RandomSampler, SequentialSampler, BucketSampler",
+    ),
     # ---------------------------------------------------------------------------------------------------------- linalg
     Group(
         "linalg", "factorisations",

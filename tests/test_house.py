@@ -38,6 +38,7 @@ FLOORS = [
     {"minigrad_nn.parameter", "minigrad_nn.kernels.*"},
     {"minigrad_nn.module"},
     {"minigrad_nn.activations", "minigrad_nn.losses"},
+    {"minigrad_nn.dot_products"},
     {"minigrad_nn.init", "minigrad_nn.functional", "minigrad_nn.utils.*"},
     {f"minigrad_nn.{name}" for name in ("layers", "container", "wrapped", "linear", "embedding", "dropout", "norm", "loss")},
     {"minigrad_nn.checks", "minigrad_nn.fused"},

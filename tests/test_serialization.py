@@ -157,7 +157,7 @@ def test_open_files_that_cannot_be_read_or_written():
     for given, error in ((io.StringIO("text"), TypeError), (io.BytesIO(b"abc"), RuntimeError), (io.BytesIO(b"PK and more"), RuntimeError)):
         with pytest.raises(error):
             load(given)
-    with pytest.raises(RuntimeError, match="torch.save"):
+    with pytest.raises(RuntimeError, match=r"of torch\\.save"):
         load(io.BytesIO(b"PK and more"))
     with pytest.raises(TypeError):
         save(minigrad.ones(1), io.StringIO())
@@ -174,7 +174,7 @@ def test_pytorchs_own_files_are_named(path, torch_files):
 
     for old in (True, False):
         torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=not old)
-        with pytest.raises(RuntimeError, match="safetensors.torch.save_file"):
+        with pytest.raises(RuntimeError, match="use safetensors"):
             load(path)
     file = io.BytesIO(torch_files.save({"a": torch.ones(2, dtype=torch.bfloat16)}))
     with pytest.raises(RuntimeError, match="BF16"):
