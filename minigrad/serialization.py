@@ -237,7 +237,7 @@ def _read(path: str) -> tuple[dict[str, Any], dict[str, str]]:
             raise _not_ours(repr(path), beginning.read(2), problem) from None
 
 
-def _read_open(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, str]]:
+def _read_open(file: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """The arrays in what is left of an open file, and its metadata."""
     raw = file.read()
     if not isinstance(raw, bytes):
