@@ -35,7 +35,7 @@ FLOORS = [
     {"minigrad.legacy", "minigrad.serialization", "minigrad.cuda"},
     {"minigrad"},
     {"minigrad.viz.*"},
-    {"minigrad_nn.parameter", "minigrad_nn.kernels.*"},
+    {"minigrad_nn.parameter", "minigrad_nn.backward_hooks", "minigrad_nn.kernels.*"},
     {"minigrad_nn.module"},
     {"minigrad_nn.activations", "minigrad_nn.losses"},
     {"minigrad_nn.dot_products"},
