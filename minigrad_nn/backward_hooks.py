@@ -22,7 +22,8 @@ class Watch:
 
     def __init__(self, module: Any, hooks: list[Callable[..., Any]]) -> None:
         self.module, self.hooks = module, hooks
-        self.count, self.places = 0, ()  # of the inputs; which of them want gradients
+        self.count = 0  # of the inputs
+        self.places: tuple[int, ...] = ()  # of those that want gradients
         self.grad_output: tuple[Any, ...] = ()
 
     def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -43,6 +44,7 @@ class Watch:
                 self._called((None,) * self.count)
             return dys
 
+        places: tuple[int, ...]
         behind, places = _behind("module_results", result, enter)
         return type(result)(*behind) if hasattr(result, "_fields") else behind
 
