@@ -61,7 +61,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         elif array.dtype.kind in "fbiu":
             dtype = _dtype_of_lists(data)
             if dtype.kind == "i" and array.dtype.kind in "fu":
-                raise ValueError("integers must fit the 64 bits of minigrad.int64, and some do not; dtype=minigrad.float64 takes larger ones")
+                raise ValueError("integers must fit the 64 bits of minigrad.int64, some do not; dtype=minigrad.float64 takes larger ones")
     if dtype is None:
         if array.dtype.kind not in "fbiu":
             kind = RuntimeError if array.dtype.kind == "O" else TypeError
