@@ -9,15 +9,19 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 __all__ = ["Elsewhere"]
 
 
-class Elsewhere(MetaPathFinder, Loader):
-    """Finds modules, and all inside them, under other names than their own: {"minigrad.nn": "minigrad_nn"}."""
+class Elsewhere:
+    """Finds modules, and all inside them, under other names than their own: {"minigrad.nn": "minigrad_nn"}.
+
+    Source: https://docs.python.org/3/reference/import.html#the-meta-path, whose finder and loader this is. It names no base class
+        of theirs: importlib.abc would make `import minigrad` take longer
+    """
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
@@ -37,7 +41,11 @@ class Elsewhere(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """What an import statement asks: who loads the module of this name."""
         own = self.own_name(fullname)
-        return None if own is None or importlib.util.find_spec(own) is None else ModuleSpec(fullname, self)
+        loader: Any = self
+        return None if own is None or importlib.util.find_spec(own) is None else ModuleSpec(fullname, loader)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """None: Python shall make the module, an empty one."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module that is meant in place of the empty one that Python has made."""

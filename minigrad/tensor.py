@@ -577,6 +577,9 @@ class Tensor(Variable):
     __getitem__ = ops.index.getitem
     __setitem__ = ops.inplace.setitem
 
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("elements of a tensor cannot be deleted; x[mask] and minigrad.cat keep those that shall stay")
+
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return ops.eq(self, other) if _comparable(other) else NotImplemented
 
