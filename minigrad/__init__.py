@@ -15,6 +15,7 @@ from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is th
 from .autograd.anomaly_mode import is_anomaly_enabled
 from .backend import current_device as get_default_device
 from .backend import are_deterministic_algorithms_enabled, set_default_device, use_deterministic_algorithms
+from .elsewhere import Elsewhere as Elsewhere
 from .legacy import *  # noqa: F403
 from .ops import *  # noqa: F403
 from .printing import set_printoptions
@@ -54,6 +55,7 @@ globals().update({name: public(getattr(random, name)) for name in random.DRAWING
 
 # What stands above the engine and PyTorch keeps under its own name, so that `import minigrad as torch` is enough.
 _ABOVE = {"nn": "minigrad_nn", "optim": "minigrad_nn.optim", "utils": "minigrad_nn.utils", "viz": "minigrad.viz"}
+Elsewhere({f"minigrad.{name}": own for name, own in _ABOVE.items() if own != f"minigrad.{name}"}).install()
 
 if TYPE_CHECKING:
     import minigrad_nn as nn

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .types import current_device, defaults, device
+from .types import DEVICES, current_device, defaults, device
 
 __all__ = [
     "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "are_deterministic_algorithms_enabled",
@@ -169,6 +169,32 @@ class Backend:
         """`array` as NumPy's."""
         return np.asarray(array)
 
+    def twin(self, array: Array, memo: dict[Any, Any]) -> Array:
+        """A copy of `array` in memory of its own, which it shares with the twins of those that `array` shares its own with.
+
+        memo   what was copied before, as copy.deepcopy has it
+        """
+        root = array
+        while root.base.__class__ is np.ndarray:
+            root = root.base
+        copied = self._copied(root, memo)
+        if array is root or array.size == 0:
+            return copied if array is root else array.copy()
+        memory = copied.ravel(order="K")
+        if memory.base is not copied or copied.strides != root.strides:  # with gaps between its elements: not NumPy's own
+            return array.copy()
+        made = np.ndarray(array.shape, array.dtype, memory, array.ctypes.data - root.ctypes.data, array.strides)
+        made.flags.writeable = all(step or size < 2 for step, size in zip(array.strides, array.shape))
+        return made
+
+    def _copied(self, array: Array, memo: dict[Any, Any]) -> Array:
+        """A copy of `array`, the same one whenever it is asked for."""
+        key = "memory", id(array)
+        if key not in memo:
+            memo[key] = array.copy(order="K"), array  # held, so that no other array gets this id meanwhile
+        copied: Array = memo[key][0]
+        return copied
+
     def add_at(self, target: Array, index: Any, values: Array) -> None:
         """target[index] += values, where an element named several times gets every addition."""
         rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
@@ -305,6 +331,9 @@ class CudaBackend(Backend):
         host: np.ndarray[Any, Any] = self.library.asnumpy(array)
         self.report()
         return host
+
+    def twin(self, array: Array, memo: dict[Any, Any]) -> Array:
+        return self._copied(array, memo)  # views that differ get memory of their own
 
     def add_at(self, target: Array, index: Any, values: Array) -> None:
         if values.dtype.kind != "f":
@@ -550,8 +579,6 @@ def of(array: Array) -> Backend:
 def on(where: device) -> Backend:
     """The backend for a device; RuntimeError that says what to install where there is none."""
     if where.type not in _BY_DEVICE:
-        if where.type not in _LOADERS:
-            raise RuntimeError(f"there is no device {str(where)!r}; devices are 'cpu' and 'cuda'")
         _LOADERS[where.type]()
     return _BY_DEVICE[where.type]
 
@@ -565,6 +592,8 @@ def register(backend: Backend, array_class: type) -> Backend:
     """Make arrays of `array_class` belong to `backend`, and its device type a name that `device=` accepts."""
     ARRAYS[array_class] = BY_CLASS[array_class] = backend
     _BY_DEVICE[backend.device_type] = backend
+    if backend.device_type not in DEVICES:
+        DEVICES.append(backend.device_type)
     return backend
 
 

@@ -6,13 +6,15 @@ Source: https://docs.pytorch.org/docs/stable/cuda.html
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import backend, types
+from .missing import explain
+from .random import default_generator
 
 __all__ = [
-    "current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available", "max_memory_allocated",
-    "mem_get_info", "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "synchronize",
+    "current_device", "device", "device_count", "empty_cache", "get_device_name", "is_available", "manual_seed", "manual_seed_all",
+    "max_memory_allocated", "mem_get_info", "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "synchronize",
 ]  # fmt: skip
 
 
@@ -52,6 +54,21 @@ def synchronize(device: Any = None) -> None:
     backend.on(types.device("cuda")).report()
 
 
+def manual_seed(seed: int) -> None:
+    """Start what the current GPU draws itself, the zeros of dropout, from `seed`; nothing to do where there is no GPU.
+
+    `minigrad.manual_seed` alone makes a run repeat itself, on any device: everything else is drawn on the host.
+    """
+    if is_available():
+        default_generator.seed_on(types.device("cuda", current_device()), seed)
+
+
+def manual_seed_all(seed: int) -> None:
+    """`manual_seed`, for all GPUs."""
+    for number in range(device_count()):
+        default_generator.seed_on(types.device("cuda", number), seed)
+
+
 class device:
     """What "cuda" stands for inside a `with` block: GPU number `device`; None changes nothing.
 
@@ -82,12 +99,12 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes of a GPU's memory that arrays of this process use."""
+    """Bytes of a GPU's memory that arrays of this process use; 0 where there is no GPU."""
     return _pool_says("used_bytes", device)
 
 
 def memory_reserved(device: Any = None) -> int:
-    """Bytes of a GPU's memory that this process holds: those in use, and those kept for the next arrays."""
+    """Bytes of a GPU's memory that this process holds: those in use, and those kept for the next arrays; 0 where there is no GPU."""
     return _pool_says("total_bytes", device)
 
 
@@ -98,15 +115,17 @@ def empty_cache() -> None:
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes of a GPU's memory that arrays of this thread used at once.
+    """The most bytes of a GPU's memory that arrays of this thread used at once; 0 where there is no GPU.
 
     CuPy does not keep count, so it is kept from the first call of this or of `reset_peak_memory_stats` on.
     """
-    return _peak_of(_number(device)).most
+    return _peak_of(_number(device)).most if _chosen(device) and is_available() else 0
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Count `max_memory_allocated` from here on."""
+    """Count `max_memory_allocated` from here on; nothing to do where there is no GPU."""
+    if not (_chosen(device) and is_available()):
+        return
     peak = _peak_of(_number(device))
     peak.now = peak.most = memory_allocated(device)
 
@@ -148,6 +167,8 @@ def _peak_of(number: int) -> _Peak:
 
 
 def _pool_says(method: str, device: Any) -> int:
+    if not (_chosen(device) and is_available()):
+        return 0
     cupy = _cupy()
     with cupy.cuda.Device(_number(device)):
         return int(getattr(cupy.get_default_memory_pool(), method)())
@@ -160,7 +181,19 @@ def _cupy() -> Any:
 
 def _number(device: Any) -> int:
     """The number of a GPU given as "cuda", "cuda:1", 1 or None, which means the current one."""
+    index = _chosen(device).index
+    return current_device() if index is None else index
+
+
+def _chosen(device: Any) -> types.device:
+    """The GPU that is meant; ValueError for a device that is none."""
     chosen = types.device("cuda") if device is None else types.device(device)
     if chosen.type != "cuda":
         raise ValueError(f"expected a GPU, as in 'cuda:0', got {str(chosen)!r}")
-    return current_device() if chosen.index is None else chosen.index
+    return chosen
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise AttributeError(explain("cuda", name, __all__))

@@ -33,8 +33,10 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """y = the norm of matrices: "fro" (all elements as a vector), 1 or -1 (over columns), inf or -inf (over rows)"""
     A = A if dtype is None else A.to(dtype)
-    if A.array.ndim < 2:
-        raise RuntimeError(f"matrix_norm needs matrices, got shape {tuple(A.shape)}")
+    if A.array.ndim < 2 or A.array.dtype.kind != "f":
+        raise RuntimeError(f"matrix_norm needs matrices of floating point, got shape {tuple(A.shape)} of {A.dtype}")
+    if not isinstance(dim, (tuple, list)) or len(dim) != 2:
+        raise RuntimeError(f"matrix_norm needs two dims, those of rows and of columns, got {dim}")
     if ord == "fro":
         return ops.norm(A, 2, dim, keepdim)
     if ord not in (1, -1, math.inf, -math.inf):
@@ -48,6 +50,10 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The vector norm, or with two dims (or a matrix and an `ord`) the matrix norm"""
+    if isinstance(dim, (tuple, list)) and len(dim) not in (1, 2):
+        raise RuntimeError(f"linalg.norm is of vectors along one dim or of matrices along two, got {tuple(dim)}; use vector_norm")
+    if ord is not None and dim is None and A.array.ndim not in (1, 2):
+        raise RuntimeError(f"linalg.norm with an ord, {ord!r}, needs a vector or a matrix, or a dim, got shape {tuple(A.shape)}")
     if ord is None or (isinstance(dim, int) or (dim is not None and len(dim) == 1) or (dim is None and A.array.ndim == 1)):
         return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
     return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)

@@ -88,7 +88,6 @@ GROUPS = [
     Group("minigrad", "statistics", "cumulative_trapezoid trapezoid trapz", "((y[1:] + y[:-1]) / 2 * x.diff()).sum()"),
     Group("minigrad", "statistics", "gradient", "x.diff() for differences; minigrad.autograd.grad for derivatives"),
     Group("minigrad", "statistics", "renorm", "x / x.norm(p, dim, True).clamp_min(maxnorm) * maxnorm"),
-    Group("minigrad", "products", "inner", "a @ b.mT, or (a * b).sum() for vectors"),
     Group("minigrad", "products", "kron", 'minigrad.einsum("ij,kl->ikjl", a, b).reshape(a.size(0) * b.size(0), -1)'),
     Group(
         "minigrad", "indices",
@@ -361,7 +360,7 @@ GROUPS = [
     ),
     Group("optim", "not here", "swap_in_optimizer_params_and_state", "optimizer.load_state_dict(state)"),
     # ---------------------------------------------------------------------------------------------- optim.lr_scheduler
-    Group("optim.lr_scheduler", "not here", "/\\w+/", 'for group in optimizer.param_groups: group["lr"] = base * factor(epoch)'),
+    Group("optim.lr_scheduler", "not here", "CyclicLR", "LambdaLR with a function of the step that goes up and down, or OneCycleLR"),
     # -------------------------------------------------------------------------------------------------------- autograd
     Group("autograd", "not here", "forward_ad", "minigrad.autograd.grad, backwards; forward derivatives are not here"),
     Group("autograd", "not here", "graph", "tensor.grad_fn.next_functions, tensor.register_hook"),
@@ -378,7 +377,15 @@ GROUPS = [
         "it is no part of what programs call",
     ),
     # ------------------------------------------------------------------------------------------------------ utils.data
-    Group("utils.data", "not here", "/\\w+/", "write a generator of batches"),
+    Group(
+        "utils.data", "data pipes",
+        "/.*DataPipe|DataChunk|datapipes|.*datapipe.*|(argument|runtime)_validation.*|non_deterministic|graph.*/",
+        "a Dataset or an IterableDataset, read by a DataLoader",
+    ),
+    Group(
+        "utils.data", "many machines", "DistributedSampler distributed",
+        "one process, one device; RandomSampler, SequentialSampler, BucketSampler",
+    ),
     # ---------------------------------------------------------------------------------------------------------- linalg
     Group(
         "linalg", "factorisations",

@@ -65,6 +65,10 @@ class Generator:
             self._on_devices[where] = backend.on(where).random_stream(seed, where.index)
         return self._on_devices[where]
 
+    def seed_on(self, where: types.device, seed: int) -> None:
+        """Start what a device other than the CPU draws itself from a seed of its own."""
+        self._on_devices[where] = backend.on(where).random_stream(seed, where.index)
+
     def seed(self) -> int:
         """Start a stream that nobody can foresee; returns its seed."""
         self.manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1))
@@ -136,11 +140,18 @@ def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers uniform in [0, 1)"""
-    return finish(_uniform(ints(size), generator, dtype), None, device, requires_grad)
+    return finish(_uniform(ints(size), generator, _floating("rand", dtype)), None, device, requires_grad)
 
 
-def _uniform(shape: tuple[int, ...], generator: Generator | None, dtype: Any) -> Any:
+def _floating(name: str, dtype: Any) -> np.dtype[Any]:
+    """The dtype asked for, or the default one; NotImplementedError where random numbers with a fraction would lose it."""
     kind = types.default_dtype().numpy if dtype is None else types.numpy_dtype(dtype)
+    if kind.kind != "f":
+        raise NotImplementedError(f"{name} draws floating point, not {types.of_numpy(kind)}; for integers there is randint")
+    return kind
+
+
+def _uniform(shape: tuple[int, ...], generator: Generator | None, kind: np.dtype[Any]) -> Any:
     # Drawn in double precision whatever the dtype, so that a seed means the same model in all of them.
     numbers = stream(generator).random(shape)
     below_one = 1 - np.finfo(kind).epsneg
@@ -151,7 +162,8 @@ def randn(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers from the normal distribution with mean 0 and deviation 1"""
-    return finish(stream(generator).standard_normal(ints(size)), dtype or types.default_dtype(), device, requires_grad)
+    kind = _floating("randn", dtype)
+    return finish(stream(generator).standard_normal(ints(size)), kind, device, requires_grad)
 
 
 def normal(
@@ -159,6 +171,8 @@ def normal(
 ) -> Tensor:
     """Numbers from the normal distribution with the given means and deviations (numbers or tensors)"""
     tensors = [each for each in (mean, std) if isinstance(each, Variable)]
+    for each in tensors:
+        _floating("normal", each.array.dtype)
     if size is None:
         size = np.broadcast_shapes(*[each.array.shape for each in tensors])
     if device is None and tensors:

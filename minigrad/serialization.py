@@ -25,10 +25,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
+from safetensors.numpy import save as to_bytes
 from safetensors.numpy import save_file
 
 from . import backend, types
@@ -39,13 +40,18 @@ __all__ = ["load", "save"]
 
 _ENTRY = "minigrad"
 _VERSION = 1
-_DTYPES = ("F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "BOOL")  # safetensors' names for what a tensor can hold
+_DTYPES = {  # safetensors' names for what a tensor can hold
+    "F16": "float16", "F32": "float32", "F64": "float64", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8",
+    "BOOL": "bool",
+}  # fmt: skip
+File = str | os.PathLike[str] | IO[bytes]
 
 
-def save(obj: Any, path: str | os.PathLike[str]) -> None:
+def save(obj: Any, f: File) -> None:
     """Write tensors, numbers, strings, None, and lists, tuples and dicts of them, to a file; whole or not at all.
 
-    A file of that name is replaced when the new one is complete and on the disk, not before.
+    f   a path, whose file is replaced when the new one is complete and on the disk, not before; or what is open for
+        writing bytes, as io.BytesIO(): it gets all of them in one write
 
     Raises  TypeError naming the place of what cannot be saved, before anything is written;
             FileNotFoundError for a folder that is not there
@@ -60,7 +66,11 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     writer = _Writer()
     structure = writer.encode(obj, (), ())
     text = json.dumps({"version": _VERSION, "structure": structure}, allow_nan=False)
-    _write_whole(writer.arrays, {**writer.aliases, _ENTRY: text}, os.path.realpath(os.fspath(path)))
+    metadata = {**writer.aliases, _ENTRY: text}
+    if hasattr(f, "write"):
+        f.write(to_bytes(writer.arrays, metadata))
+    else:
+        _write_whole(writer.arrays, metadata, os.path.realpath(os.fspath(f)))
 
 
 class _Writer:
@@ -174,23 +184,31 @@ def _umask() -> int:
     return mask
 
 
-def load(path: str | os.PathLike[str], map_location: Any = None) -> Any:
+def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote to a file; for a safetensors file of other origin, a dict {name: tensor}.
 
+    f              a path, or what is open for reading bytes, from where it stands to its end
     map_location   the device to put the tensors on; the default device if None
+    weights_only   changes nothing: a file holds values only, and reading it runs no code
 
-    Raises  FileNotFoundError if there is no file; RuntimeError if it is damaged, or holds a dtype that tensors cannot
+    Raises  FileNotFoundError if there is no file, EOFError if there is nothing in it;
+            RuntimeError if it is damaged, or holds a dtype that tensors cannot
     Source  in place of https://docs.pytorch.org/docs/stable/generated/torch.load.html
+
+    >>> import io, minigrad
+    >>> file = io.BytesIO()
+    >>> save([minigrad.ones(2), 3], file)
+    >>> position = file.seek(0)
+    >>> load(file)
+    [tensor([1., 1.]), 3]
     """
     where = backend.current_device() if map_location is None else types.device(map_location)
-    backend.on(where)  # an unknown device is refused before the file is read
-    path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"there is no file {path!r} to load")
-    arrays, metadata = _read(path)
-    tensors = {name: finish(array, None, where, False) for name, array in arrays.items()}
+    backend.on(where)  # a device that is not there is refused before the file is read
+    name = _OPEN if hasattr(f, "read") else repr(os.fspath(f))
+    arrays, metadata = _read_open(f) if hasattr(f, "read") else _read(os.fspath(f))
+    tensors = {key: finish(array, None, where, False) for key, array in arrays.items()}
     if _ENTRY not in metadata:
-        tied = {name: tensors[stored] for name, stored in metadata.items() if stored in tensors and name not in tensors}
+        tied = {key: tensors[stored] for key, stored in metadata.items() if stored in tensors and key not in tensors}
         return {**tensors, **tied}
     try:
         entry = json.loads(metadata[_ENTRY])
@@ -198,20 +216,56 @@ def load(path: str | os.PathLike[str], map_location: Any = None) -> Any:
         if version == _VERSION:
             return _decode(structure, tensors)
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise RuntimeError(f"{path!r} is damaged: its metadata do not describe the tensors in it. Load another copy") from None
-    raise RuntimeError(f"{path!r} was written in version {version} of the format; this minigrad reads version {_VERSION}. Upgrade it")
+        raise RuntimeError(f"{name} is damaged: its metadata do not describe the tensors in it. Load another copy") from None
+    raise RuntimeError(f"{name} was written in version {version} of the format; this minigrad reads version {_VERSION}. Upgrade it")
+
+
+_OPEN = "the open file"  # what messages call it
 
 
 def _read(path: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arrays in a file, and its metadata."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"there is no file {path!r} to load")
     try:
         with safe_open(path, "np") as file:
-            for name in file.keys():  # noqa: SIM118  # a file is no dict and cannot be iterated over
-                kind = file.get_slice(name).get_dtype()
-                if kind not in _DTYPES:
-                    raise RuntimeError(f"tensor {name!r} in {path!r} is of {kind}, which minigrad has not; save it as float32 or int64")
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            for key in file.keys():  # noqa: SIM118  # a file is no dict and cannot be iterated over
+                _require_known(file.get_slice(key).get_dtype(), key, repr(path))
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as problem:
-        raise RuntimeError(f"{path!r} is no safetensors file, or a damaged one ({problem}). Load another copy") from None
+        with open(path, "rb") as beginning:
+            raise _not_ours(repr(path), beginning.read(2), problem) from None
+
+
+def _read_open(file: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arrays in what is left of an open file, and its metadata."""
+    raw = file.read()
+    if not isinstance(raw, bytes):
+        raise TypeError(f"a file to load from is open for reading bytes, open(path, 'rb'), and this one gave {type(raw).__name__}")
+    if not raw:
+        raise EOFError("there is nothing in the open file from where it stands; file.seek(0) goes back to its beginning")
+    try:
+        parts = deserialize(raw)
+    except SafetensorError as problem:
+        raise _not_ours(_OPEN, raw[:2], problem) from None
+    for key, part in parts:
+        _require_known(part["dtype"], key, _OPEN)
+    arrays = {key: np.frombuffer(part["data"], _DTYPES[part["dtype"]]).reshape(part["shape"]) for key, part in parts}
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])  # the format: the header's size, the header, the elements
+    return arrays, header.get("__metadata__", {})
+
+
+def _require_known(kind: str, key: str, name: str) -> None:
+    if kind not in _DTYPES:
+        raise RuntimeError(f"tensor {key!r} in {name} is of {kind}, which minigrad has not; save it as float32 or int64")
+
+
+def _not_ours(name: str, beginning: bytes, problem: Exception) -> RuntimeError:
+    if beginning in (b"PK", b"\x80\x02"):  # a zip file, or a pickle
+        what = "looks like a file of torch.save, which can hold any code; there, use safetensors.torch.save_file(model.state_dict(), path)"
+    else:
+        what = f"is no safetensors file, or a damaged one ({problem}). Load another copy"
+    return RuntimeError(f"{name} {what}")
 
 
 def _decode(structure: Any, tensors: dict[str, Tensor]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import numbers
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from .public import public, takes_one
 from .tape import Branch, Leaf, Node, Phase, RemovableHandle, Source, Variable, _Above, refresh, version_of, wrap
 
 __all__ = ["Tensor"]
+
+_size = tuple.__new__  # of an array's own shape, which Size need not look at
 
 
 class Tensor(Variable):
@@ -57,7 +60,7 @@ class Tensor(Variable):
     @property
     def shape(self) -> types.Size:
         """The sizes of all axes."""
-        return types.Size(self.array.shape)
+        return _size(types.Size, self.array.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The sizes of all axes, or of one."""
@@ -194,6 +197,10 @@ class Tensor(Variable):
                 )
         self._grad = gradient
 
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
     def backward(
         self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
     ) -> None:
@@ -271,6 +278,10 @@ class Tensor(Variable):
 
     @data.setter
     def data(self, new: Tensor) -> None:
+        if not isinstance(new, Variable):
+            raise TypeError(f"a tensor's data is a tensor, got {type(new).__name__}; make one of it: minigrad.tensor(...)")
+        if self.node is not None and new.array.dtype.kind != "f":
+            raise RuntimeError(f"a tensor that requires a gradient holds floating point, got data of {new.dtype}; use data.float()")
         if isinstance(self.node, Leaf):
             self.node.shape, self.node.dtype = new.array.shape, new.array.dtype
         self.array = new.array
@@ -376,15 +387,20 @@ class Tensor(Variable):
         return iter(ops.unbind(self))
 
     def __contains__(self, element: Any) -> bool:
+        if not isinstance(element, (Variable, numbers.Number)):
+            raise RuntimeError(f"what can be in a tensor is a number or a tensor, got {type(element).__name__}")
         return bool((self == element).any())
 
     def __repr__(self) -> str:
         return printing.to_text(self)
 
     def __format__(self, spec: str) -> str:
-        if spec and self.array.ndim:
-            raise TypeError(f"the format {spec!r} is for one number, and this tensor has shape {tuple(self.array.shape)}; use x.item()")
-        return format(self.item(), spec) if spec else repr(self)
+        if self.array.ndim == 0 and self.__class__ is Tensor:  # f"{loss}" and f"{loss:.3f}" are of the number
+            return format(self.item(), spec)
+        if spec:
+            what = f"{type(self).__name__} has shape {tuple(self.array.shape)}"
+            raise TypeError(f"the format {spec!r} is for one number, and this {what}; use x.item()")
+        return repr(self)
 
     def __reduce__(self) -> Any:
         wanted = isinstance(self.node, Leaf)
@@ -393,7 +409,7 @@ class Tensor(Variable):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("only leaves can be deep-copied; a computed tensor has a history that cannot. Use x.detach().clone()")
-        twin: Tensor = wrap(self.array.copy()).as_subclass(type(self))
+        twin: Tensor = wrap(backend.of(self.array).twin(self.array, memo)).as_subclass(type(self))
         memo[id(self)] = twin
         twin._grad = copy.deepcopy(self._grad, memo)
         return twin.requires_grad_(self.requires_grad)
@@ -561,6 +577,9 @@ class Tensor(Variable):
     __getitem__ = ops.index.getitem
     __setitem__ = ops.inplace.setitem
 
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("elements of a tensor cannot be deleted; x[mask] and minigrad.cat keep those that shall stay")
+
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return ops.eq(self, other) if _comparable(other) else NotImplemented
 
@@ -638,7 +657,7 @@ class Tensor(Variable):
     sort, argsort, topk, kthvalue, msort = ops.sort, ops.argsort, ops.topk, ops.kthvalue, ops.msort
     unique, unique_consecutive, bincount, histc = ops.unique, ops.unique_consecutive, ops.bincount, ops.histc
 
-    matmul, mm, bmm, mv, dot, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.outer
+    matmul, mm, bmm, mv, dot, inner, outer = ops.matmul, ops.mm, ops.bmm, ops.mv, ops.dot, ops.inner, ops.outer
     vdot, ger, cross, dist = dot, outer, ops.cross, ops.dist
     addmm, baddbmm, addmv, addr, addbmm = ops.addmm, ops.baddbmm, ops.addmv, ops.addr, ops.addbmm
     matrix_power, trace, adjoint = ops.matrix_power, ops.arrange.trace, ops.adjoint
@@ -728,7 +747,7 @@ class Tensor(Variable):
         low, high = (0, from_) if to is None and from_ else (from_, _integers_below(self.dtype) if to is None else to)
         if low >= high:
             raise RuntimeError(f"random_ draws from [from, to), which is empty for from={low}, to={high}")
-        return self._draw(lambda stream: stream.integers(low, high, self.array.shape), generator)
+        return self._draw(lambda stream: stream.integers(low, high, self.array.shape), generator, integers=True)
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         """1 with probability p (a number, or a tensor of them), else 0, written into every element."""
@@ -746,8 +765,10 @@ class Tensor(Variable):
         """Positions drawn with probabilities proportional to each row."""
         return random.multinomial(self, num_samples, replacement, generator=generator)
 
-    def _draw(self, draw: Callable[[Any], Any], generator: Any) -> Tensor:
+    def _draw(self, draw: Callable[[Any], Any], generator: Any, integers: Any = False) -> Tensor:
         ops.inplace.require_changeable(self)
+        if not integers and not self.is_floating_point():
+            raise NotImplementedError(f"these random numbers are floating point, which {self.dtype} cannot hold; use x.random_(high)")
         drawn = ops.create.finish(draw(random.stream(generator)), self.dtype, self.device, False)
         return ops.inplace.write(self, drawn)
 

@@ -5,24 +5,52 @@ Nothing here knows an array library other than NumPy's dtype objects, which CuPy
 
 from __future__ import annotations
 
+import operator
 import re
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 
 __all__ = [
-    "CONSTRUCTORS", "DTYPES", "Size", "current_device", "default_dtype", "device", "dtype", "finfo", "iinfo", "numpy_dtype",
+    "CONSTRUCTORS", "DEVICES", "DTYPES", "Size", "current_device", "default_dtype", "device", "dtype", "finfo", "iinfo", "numpy_dtype",
     "require_sequence", "set_default_dtype",
 ]  # fmt: skip
 
 
 class Size(tuple[int, ...]):
-    """A shape: a tuple that prints like PyTorch's and counts its elements.
+    """A shape: a tuple of integers that prints like PyTorch's and counts its elements; pieces, sums and multiples are shapes.
 
-    >>> Size([2, 3]), Size([2, 3]).numel()
-    (minigrad.Size([2, 3]), 6)
+    >>> Size([2, 3]), Size([2, 3]).numel(), Size([2, 3])[1:] + (4,)
+    (minigrad.Size([2, 3]), 6, minigrad.Size([3, 4]))
     """
+
+    def __new__(cls, sizes: Iterable[Any] = ()) -> Size:
+        sizes = tuple(sizes)
+        for place, size in enumerate(sizes):
+            if not hasattr(size, "__index__"):
+                raise TypeError(f"a shape holds integers, got {type(size).__name__} {size!r} at position {place}")
+        return tuple.__new__(cls, map(operator.index, sizes))
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> Size: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> int | Size:
+        found = tuple.__getitem__(self, place)
+        return Size(found) if isinstance(found, tuple) else found
+
+    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other: tuple[int, ...]) -> Size:
+        return Size(other + tuple(self)) if isinstance(other, tuple) else NotImplemented
+
+    def __mul__(self, times: SupportsIndex) -> Size:
+        return Size(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
 
     def __repr__(self) -> str:
         return f"minigrad.Size([{', '.join(map(str, self))}])"
@@ -166,6 +194,9 @@ def set_default_dtype(kind: Any) -> None:
     _default = chosen
 
 
+DEVICES = ["cpu", "cuda"]  # the types of devices that there are; a backend that is registered adds its own
+
+
 class device:
     """Where a tensor's elements live: `device("cpu")`, `device("cuda")`, `device("cuda", 1)`, `device("cuda:1")`.
 
@@ -189,9 +220,13 @@ class device:
         elif isinstance(type, int):
             index = type
             type = "cuda"
+        elif not isinstance(type, str):
+            raise TypeError(f"a device is named by a text or a number, as in 'cpu' or 'cuda:0', got {type.__class__.__name__}")
         match = re.fullmatch(r"([a-z]+)(?::(\d+))?", type)
-        if not match or (match[2] and index is not None):
-            raise RuntimeError(f"a device reads 'cpu', 'cuda' or 'cuda:0', not {type!r}")
+        if not match or (match[2] and index is not None) or (index is not None and index < 0):
+            raise RuntimeError(f"a device reads 'cpu', 'cuda' or 'cuda:0', not {type!r}{'' if index is None else f' with index {index}'}")
+        if match[1] not in DEVICES:
+            raise RuntimeError(f"there is no device {type!r}; devices are {', '.join(map(repr, DEVICES))}")
         self.type = match[1]
         self.index = int(match[2]) if match[2] else index
 

@@ -24,7 +24,7 @@ from . import (
     utils,
     wrapped,
 )  # fmt: skip
-from .attention import AdditiveAttention, DotProductAttention, masked_softmax, scaled_dot_product_attention
+from .attention import AdditiveAttention, DotProductAttention, masked_softmax
 from .cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from .checkpoint import load_checkpoint, save_checkpoint
 from .container import ModuleDict, ModuleList, ParameterList, Sequential
@@ -42,10 +42,6 @@ from .variants import LayerNormGRUCell, LayerNormLSTMCell, PeepholeLSTMCell
 from .vocabulary import Vocabulary
 from .wrapped import *  # noqa: F403
 from .wrappers import VariationalDropout, Zoneout
-
-# It stands above functional, whose dropout it uses, and PyTorch keeps it there.
-functional.scaled_dot_product_attention = scaled_dot_product_attention  # type: ignore[attr-defined]
-functional.__all__ += ["scaled_dot_product_attention"]
 
 __all__ = [
     "GRU", "LSTM", "RNN", "AdditiveAttention", "Bidirectional", "CrossEntropyLoss", "Decoder", "DotProductAttention", "Dropout",

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import minigrad
 from minigrad import Tensor, ops
 from minigrad.ops import elementwise
 from minigrad.ops.inplace import write
-from minigrad.random import Generator
+from minigrad.random import Generator, stream_on
+from minigrad.tape import wrap
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax", "logsigmoid",
-    "mish", "relu", "relu6", "relu_", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "tanh", "tanhshrink",
-    "threshold",
+    "celu", "dropout", "elu", "gelu", "glu", "gumbel_softmax", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "relu", "relu6", "relu_", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softsign", "tanh",
+    "tanhshrink", "threshold",
 ]  # fmt: skip
 
 sigmoid, tanh = minigrad.sigmoid, minigrad.tanh
@@ -144,3 +147,16 @@ def gumbel_softmax(
         return soft
     chosen = minigrad.zeros_like(logits).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
     return chosen - soft.detach() + soft
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None) -> Tensor:
+    """y = x with each element 0 with probability p and the others divided by 1 - p; x itself when not training
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout's probability must lie in [0, 1], got {p}")
+    if not training or p == 0:
+        return input
+    kept = stream_on(input.device, generator).random(input.array.shape, dtype=np.float32) >= p
+    return ops.mul(input, wrap(kept.astype(input.array.dtype) * (0.0 if p == 1 else 1 / (1 - p))))

@@ -38,12 +38,13 @@ def save_checkpoint(
     >>> load_checkpoint(path, model=nn.Linear(2, 1))
     {'epoch': 3}
     """
+    folder = os.path.dirname(os.path.realpath(os.fspath(path)))
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "loader": loader}
     states = {name: None if part is None else part.state_dict() for name, part in parts.items()}
     streams = {name: each.get_state() for name, each in (generators or {}).items()}
     run = {**states, "default_generator": default_generator.get_state(), "generators": streams, "extra": extra}
     save({"kind": _KIND, "version": _VERSION, **run}, path)
-    _sync_folder(os.path.dirname(os.path.realpath(os.fspath(path))))
+    _sync_folder(folder)
 
 
 def load_checkpoint(

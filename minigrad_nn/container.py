@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from .module import Module
@@ -32,13 +33,51 @@ class _Ordered(Module):
         name = list(self._modules)[index]
         setattr(self, name, module)
 
+    def __delitem__(self, index: Any) -> None:
+        modules = list(self)
+        del modules[index]
+        self._hold(modules)
+
+    def __add__(self, other: Iterable[Module]) -> Any:
+        return self._of([*self, *other])
+
+    def __iadd__(self, other: Iterable[Module]) -> Any:
+        return self.extend(other)
+
     def _of(self, modules: list[Module]) -> Any:
         return type(self)(*modules)
+
+    def _hold(self, modules: list[Module]) -> None:
+        """Hold these Modules in place of those here, numbered anew."""
+        for name in list(self._modules):
+            delattr(self, name)
+        self.extend(modules)
 
     def append(self, module: Module) -> Any:
         """Add a Module at the end; returns the container."""
         self.add_module(str(len(self)), module)
         return self
+
+    def extend(self, modules: Iterable[Module]) -> Any:
+        """Add Modules at the end; returns the container."""
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Any:
+        """Add a Module before another; those behind it are numbered anew. Returns the container."""
+        if not isinstance(module, Module):
+            raise TypeError(f"a {type(self).__name__} holds Modules, got {type(module).__name__}")
+        modules = list(self)
+        modules.insert(index, module)
+        self._hold(modules)
+        return self
+
+    def pop(self, key: Any) -> Any:
+        """Take a Module out, or several with a slice; returns what was taken."""
+        taken = self[key]
+        del self[key]
+        return taken
 
 
 class Sequential(_Ordered):
@@ -73,12 +112,6 @@ class ModuleList(_Ordered):
     def _of(self, modules: list[Module]) -> Any:
         return type(self)(modules)
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add Modules at the end; returns the list."""
-        for module in modules:
-            self.append(module)
-        return self
-
     def _enter_as(self, name: str) -> None:
         """A list is never called itself, so its Modules carry its name: layers.0, layers.1, …"""
         super()._enter_as(name)
@@ -92,6 +125,16 @@ class ModuleList(_Ordered):
         if self._scope != type(self).__name__:
             module._enter_as(f"{self._scope}.{name}")
         return self
+
+    def __repr__(self) -> str:
+        """As every Module, but what prints alike in a row is printed once: (0-1): 2 x Linear(...)."""
+        lines, start = [], 0
+        for text, alike in groupby(map(repr, self)):
+            last = start + len(list(alike)) - 1
+            head = f"({start}): " if last == start else f"({start}-{last}): {last - start + 1} x "
+            lines.append((head + text).replace("\n", "\n  "))
+            start = last + 1
+        return f"{type(self).__name__}(" + "".join(f"\n  {line}" for line in lines) + "\n" * bool(lines) + ")"
 
 
 class ModuleDict(Module):
@@ -118,7 +161,20 @@ class ModuleDict(Module):
         self.add_module(key, module)
 
     def __delitem__(self, key: str) -> None:
-        del self._modules[key]
+        if key not in self._modules:
+            raise KeyError(key)
+        delattr(self, key)
+
+    def pop(self, key: str) -> Module:
+        """Take a Module out by name; returns it."""
+        module = self[key]
+        del self[key]
+        return module
+
+    def clear(self) -> None:
+        """Take all Modules out."""
+        for key in list(self._modules):
+            del self[key]
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -19,16 +19,16 @@ from minigrad.ops.elementwise import _require_same_device as require_same_device
 from minigrad.ops.index import placed
 from minigrad.ops.matrix import linear
 from minigrad.public import public
-from minigrad.random import Generator, stream_on
 from minigrad.tape import record, record_several, wrap
 
 from . import activations, losses
 from .activations import *  # noqa: F403
+from .dot_products import scaled_dot_product_attention
 from .losses import *  # noqa: F403
 
 __all__ = [
-    "cosine_similarity", "cross_entropy", "dropout", "embedding", "layer_norm", "linear", "nll_loss", "normalize", "one_hot", "pad",
-    "pairwise_distance",
+    "cosine_similarity", "cross_entropy", "embedding", "layer_norm", "linear", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance", "scaled_dot_product_attention",
 ]  # fmt: skip
 __all__ += activations.__all__
 __all__ += losses.__all__
@@ -61,19 +61,6 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         return xp.placed(rows, shape, (flat,), True)
 
     return record("embedding", weight.array.take(ids, axis=0), (weight,), (rule,), (input,))  # kept so that a change of the ids is noticed
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None) -> Tensor:
-    """y = x with each element 0 with probability p and the others divided by 1 - p; x itself when not training
-
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.dropout.html
-    """
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout's probability must lie in [0, 1], got {p}")
-    if not training or p == 0:
-        return input
-    kept = stream_on(input.device, generator).random(input.array.shape, dtype=np.float32) >= p
-    return ops.mul(input, wrap(kept.astype(input.array.dtype) * (0.0 if p == 1 else 1 / (1 - p))))
 
 
 def layer_norm(

@@ -14,6 +14,7 @@ from minigrad.ops import create
 from minigrad.state import state
 from minigrad.tape import RemovableHandle, note_change
 
+from .backward_hooks import Watch
 from .parameter import Parameter
 
 __all__ = ["Module"]
@@ -28,7 +29,9 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
     def __repr__(self) -> str:
-        return "<All keys matched successfully>" if not any(self) else f"IncompatibleKeys({self.missing_keys}, {self.unexpected_keys})"
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class Module:
@@ -56,6 +59,7 @@ class Module:
     _not_saved: set[str]
     _forward_hooks: dict[int, Callable[..., Any]]
     _forward_pre_hooks: dict[int, Callable[..., Any]]
+    _backward_hooks: dict[int, Callable[..., Any]]
 
     if TYPE_CHECKING:  # attributes that are registered under computed names
 
@@ -68,7 +72,7 @@ class Module:
         # Every registered object is an ordinary attribute too, so that reading one costs nothing special.
         own["_parameters"], own["_buffers"], own["_modules"] = {}, {}, {}
         own["_not_saved"] = set()
-        own["_forward_hooks"], own["_forward_pre_hooks"] = {}, {}
+        own["_forward_hooks"], own["_forward_pre_hooks"], own["_backward_hooks"] = {}, {}, {}
 
     # ------------------------------------------------------------------------------------------------- computing
 
@@ -80,7 +84,7 @@ class Module:
         before = state.place
         state.place = before.enter(self._scope)
         try:
-            if not (self._forward_hooks or self._forward_pre_hooks):
+            if not (self._forward_hooks or self._forward_pre_hooks or self._backward_hooks):
                 return self.forward(*args, **kwargs)
             return self._call_with_hooks(args, kwargs)
         finally:
@@ -91,15 +95,36 @@ class Module:
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        watch = Watch(self, list(self._backward_hooks.values())) if self._backward_hooks else None
+        args = watch.inputs(args) if watch else args
         result = self.forward(*args, **kwargs)
         for hook in list(self._forward_hooks.values()):
             changed = hook(self, args, result)
             result = result if changed is None else changed
-        return result
+        return watch.results(result) if watch else result
 
     def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, args, result)` after every call; what it returns takes the result's place."""
         return RemovableHandle(self._forward_hooks, hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)`, two tuples, whenever gradients have passed the Module on their way back.
+
+        They belong to its positional arguments and its results, None for what is no tensor or wants no gradient. What the
+        hook returns, unless None, takes grad_input's place.
+
+        Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_full_backward_hook
+
+        >>> double = Parameter(minigrad.tensor(2.0))
+        >>> class Scale(Module):
+        ...     def forward(self, x):
+        ...         return x * double
+        >>> scale = Scale()
+        >>> handle = scale.register_full_backward_hook(lambda module, grad_input, grad_output: print(grad_input, grad_output))
+        >>> scale(minigrad.ones(1, requires_grad=True)).backward()
+        (tensor([2.]),) (tensor([1.]),)
+        """
+        return RemovableHandle(self._backward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, args)` before every call; what it returns takes the arguments' place."""
@@ -118,10 +143,10 @@ class Module:
             if name in registry and not _fits(registry, own, value):
                 raise TypeError(f"cannot assign {type(value).__name__} to {name!r}, which is registered as another kind; delete it first")
         if isinstance(value, Parameter):
-            self._forget(name)
+            self._forget(name, own["_parameters"])
             own["_parameters"][name] = value
         elif isinstance(value, Module):
-            self._forget(name)
+            self._forget(name, own["_modules"])
             own["_modules"][name] = value
             value._enter_as(name)
         else:
@@ -130,9 +155,10 @@ class Module:
                     registry[name] = value
         own[name] = value
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, but: dict[str, Any]) -> None:
+        """Take a name out of all registries but one, in which it keeps its place."""
         for registry in (self._parameters, self._buffers, self._modules):
-            if registry is not self._parameters or not isinstance(self.__dict__.get(name), Parameter):
+            if registry is not but:
                 registry.pop(name, None)
 
     def __delattr__(self, name: str) -> None:
@@ -252,6 +278,15 @@ class Module:
         if parameter is None:
             raise AttributeError(f"{type(module).__name__} has no parameter {name!r}; it has: {', '.join(module._parameters) or 'none'}")
         return parameter
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer under a dotted name; AttributeError where there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        buffer = module._buffers.get(name)
+        if buffer is None:
+            raise AttributeError(f"{type(module).__name__} has no buffer {name!r}; it has: {', '.join(module._buffers) or 'none'}")
+        return buffer
 
     # --------------------------------------------------------------------------------------------- changing all inside
 
@@ -384,10 +419,10 @@ class Module:
 
 
 def _fits(registry: dict[str, Any], own: dict[str, Any], value: Any) -> bool:
-    """Whether `value` may be assigned where this registry has a name: its own kind, None, or a new Parameter or Module."""
-    if value is None or isinstance(value, (Parameter, Module)):
+    """Whether `value` may be assigned where this registry has a name: its own kind, None, a Parameter, a Module but for a parameter."""
+    if value is None or isinstance(value, Parameter):
         return True
-    return registry is own["_buffers"] and isinstance(value, Tensor)
+    return registry is not own["_parameters"] if isinstance(value, Module) else registry is own["_buffers"] and isinstance(value, Tensor)
 
 
 def _host(value: Any) -> Any:

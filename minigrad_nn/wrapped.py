@@ -24,7 +24,8 @@ class _Function(Module):
     options: tuple[str, ...] = ()
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
+        named = [*self.options, *["inplace"] * getattr(self, "inplace", False)]
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in named)
 
 
 class Identity(Module):

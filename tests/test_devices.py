@@ -661,7 +661,7 @@ def test_each_thread_has_a_default_of_its_own():
 
 
 def test_a_default_that_is_not_there_is_refused():
-    with pytest.raises(RuntimeError, match="there is no device 'mps'; devices are 'cpu' and 'cuda'"):
+    with pytest.raises(RuntimeError, match="there is no device 'mps'; devices are 'cpu', 'cuda'"):
         mg.set_default_device("mps")
     assert mg.zeros(1).device.type == ON
     with pytest.raises(RuntimeError, match="there is no device 'mps'"), mg.device("mps"):
@@ -688,10 +688,13 @@ NO_GPU = not mg.cuda.is_available()
 def test_without_a_gpu_cuda_says_so():
     assert mg.cuda.is_available() is False and mg.cuda.device_count() == 0
     mg.cuda.empty_cache()
+    mg.cuda.manual_seed(1)
+    mg.cuda.manual_seed_all(1)
+    mg.cuda.reset_peak_memory_stats()
+    assert mg.cuda.memory_allocated() == mg.cuda.max_memory_allocated(0) == mg.cuda.memory_reserved("cuda:1") == 0
     what = "pip install cupy-cuda13x" if importlib.util.find_spec("cupy") is None else "no usable NVIDIA GPU"
     asking = [
-        mg.cuda.synchronize, mg.cuda.current_device, mg.cuda.get_device_name, mg.cuda.memory_allocated, mg.cuda.max_memory_allocated,
-        mg.cuda.reset_peak_memory_stats, mg.cuda.mem_get_info, mg.cuda.memory_reserved, mg.zeros(1).cuda,
+        mg.cuda.synchronize, mg.cuda.current_device, mg.cuda.get_device_name, mg.cuda.mem_get_info, mg.zeros(1).cuda,
         lambda: mg.zeros(1, device="cuda:1"), lambda: mg.set_default_device("cuda"), lambda: nn.Linear(1, 1).to("cuda"),
     ]  # fmt: skip
     for each in asking:
@@ -709,6 +712,7 @@ def test_cupy_that_cannot_be_imported_is_told(monkeypatch):
 def test_cuda_asks_cupy(monkeypatch):
     """The functions of minigrad.cuda on a library that has what they ask CuPy for."""
     monkeypatch.setattr(mg.cuda, "_cupy", lambda: strict.LIBRARY)
+    monkeypatch.setattr(mg.cuda, "is_available", lambda: True)
     monkeypatch.setattr(mg.cuda._peaks, "of", {})
     assert mg.cuda.current_device() == 0 and mg.cuda.get_device_name("cuda:0") == "strict"
     assert mg.cuda.mem_get_info() == (3, 4) and mg.cuda.memory_allocated() == 1 and mg.cuda.memory_reserved(0) == 2
@@ -720,8 +724,27 @@ def test_cuda_asks_cupy(monkeypatch):
     assert mg.cuda.max_memory_allocated() == 1
     with mg.cuda.device(0), mg.cuda.device(None):
         pass
+    seeded = []
+    monkeypatch.setattr(mg.random.default_generator, "seed_on", lambda where, seed: seeded.append((str(where), seed)))
+    monkeypatch.setattr(mg.cuda, "device_count", lambda: 2)
+    mg.cuda.manual_seed(3)
+    mg.cuda.manual_seed_all(4)
+    assert seeded == [("cuda:0", 3), ("cuda:0", 4), ("cuda:1", 4)]
+
+
+@pytest.mark.parametrize("ask", [mg.cuda.memory_allocated, mg.cuda.max_memory_allocated, mg.cuda.reset_peak_memory_stats])
+def test_the_memory_of_a_cpu_is_not_told(ask):
     with pytest.raises(ValueError, match="expected a GPU"):
-        mg.cuda.memory_allocated("cpu")
+        ask("cpu")
+
+
+def test_a_device_draws_from_a_seed_of_its_own():
+    where = mg.zeros(1, device=ON).device
+    draw = lambda: mg.nn.functional.dropout(mg.ones(100, device=ON)).tolist()
+    mg.random.default_generator.seed_on(where, 5)
+    first = draw()
+    mg.random.default_generator.seed_on(where, 5)
+    assert first == draw() != draw()
 
 
 def test_importing_minigrad_imports_no_cupy():

@@ -24,7 +24,7 @@ HERE = {
     "minigrad": minigrad, "Tensor": minigrad.Tensor, "nn": minigrad_nn, "nn.functional": minigrad_nn.functional,
     "nn.init": minigrad_nn.init, "nn.utils": minigrad_nn.utils, "nn.utils.rnn": minigrad_nn.utils.rnn,
     "optim": minigrad_nn.optim, "autograd": minigrad.autograd,
-    "linalg": minigrad.linalg,
+    "linalg": minigrad.linalg, "optim.lr_scheduler": minigrad_nn.optim.lr_scheduler, "utils.data": minigrad_nn.utils.data,
 }  # fmt: skip
 
 # Names that nobody writes in a program, by place: the compiler's types and constants, files' own imports, notes.
@@ -33,7 +33,7 @@ INSIDE = {
     "nn.functional": r"[A-Z]\w*",
     "linalg": r"common_notes",
     "nn.utils.rnn": r"PackedSequence_|bind|copy_method_params",
-    "optim.lr_scheduler": r"[A-Z_]+",
+    "optim.lr_scheduler": r"[A-Z_]+|Optimizer|Tensor|inf",
 }
 
 
@@ -97,6 +97,9 @@ def test_errors_say_the_nearest_way() -> None:
         (lambda: minigrad.optim.Rprop, "minigrad.optim.Adam"),
         (lambda: minigrad.linalg.svd, "numpy.linalg"),
         (lambda: minigrad.nn.utils.parameters_to_vector, "minigrad.cat"),
+        (lambda: minigrad.utils.data.DistributedSampler, "RandomSampler"),
+        (lambda: minigrad.utils.data.DataLaoder, "did you mean 'DataLoader'?"),
+        (lambda: minigrad.cuda.synchronise, "did you mean 'synchronize'?"),
         (lambda: minigrad.autograd.forward_ad, "minigrad.autograd.grad"),
     ]:
         with pytest.raises(AttributeError, match=re.escape(words)):

@@ -137,6 +137,7 @@ ROWS = {
     "mv": Row(ops.mv, ((2, 3), (3,)), np.matmul),
     "dot": Row(ops.dot, (V, V), np.dot),
     "bmm": Row(ops.bmm, ((2, 3, 4), (2, 4, 1)), np.matmul),
+    "inner": Row(ops.inner, ((2, 1, 4), (3, 4)), np.inner),
     "outer": Row(ops.outer, ((2,), V), np.outer),
     "addmm": Row(lambda x, a, b: ops.addmm(x, a, b, beta=2, alpha=3), (V, (2, 3), (3, 4)), lambda x, a, b: 2 * x + 3 * a @ b),
     "baddbmm": Row(ops.baddbmm, ((4,), (2, 2, 3), (2, 3, 4)), lambda x, a, b: x + a @ b),

@@ -1,6 +1,7 @@
 """Files: everything comes back, PyTorch reads what we write and we what it writes, and a file is whole or not there."""
 
 import collections
+import io
 import json
 import math
 import os
@@ -122,6 +123,65 @@ def test_views_of_one_memory_that_differ_are_stored_apart(path):
     save(obj, path)
     found = load(path)
     assert same(obj, found) and len({id(tensor) for tensor in found.values()}) == 5
+
+
+# ----------------------------------------------------------------------------------------------------- what is open
+
+
+@pytest.mark.parametrize("everything", [{"a.b": 1, "a": [minigrad.ones(2, 3), minigrad.zeros(0, 3)]}, minigrad.tensor(True), {}, None])
+def test_files_that_are_open_hold_the_same_bytes(path, everything):
+    file = io.BytesIO()
+    save(everything, file)
+    save(everything, path)
+    assert file.getvalue() == path.read_bytes()
+    file.seek(0)
+    assert same(everything, load(file))
+    with open(path, "rb") as given:
+        assert same(everything, load(given, weights_only=True))
+
+
+def test_an_open_file_is_read_from_where_it_stands():
+    file = io.BytesIO()
+    file.write(b"before")
+    tied = minigrad.ones(2)
+    save([minigrad.arange(3), tied, tied], file)
+    with pytest.raises(EOFError, match="seek"):
+        load(file)
+    file.seek(6)
+    found = load(file)
+    found[1] += 1
+    assert found[1] is found[2] and found[0].tolist() == [0, 1, 2] and found[2].tolist() == [2, 2]
+
+
+def test_open_files_that_cannot_be_read_or_written():
+    for given, error in ((io.StringIO("text"), TypeError), (io.BytesIO(b"abc"), RuntimeError), (io.BytesIO(b"PK and more"), RuntimeError)):
+        with pytest.raises(error):
+            load(given)
+    with pytest.raises(RuntimeError, match=r"of torch\.save"):
+        load(io.BytesIO(b"PK and more"))
+    with pytest.raises(TypeError):
+        save(minigrad.ones(1), io.StringIO())
+    with pytest.raises(TypeError):
+        load(3)
+    file = io.BytesIO()
+    with pytest.raises(TypeError):
+        save(object(), file)
+    assert file.getvalue() == b""
+
+
+def test_pytorchs_own_files_are_named(path, torch_files):
+    import torch
+
+    for old in (True, False):
+        torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=not old)
+        with pytest.raises(RuntimeError, match="use safetensors"):
+            load(path)
+    file = io.BytesIO(torch_files.save({"a": torch.ones(2, dtype=torch.bfloat16)}))
+    with pytest.raises(RuntimeError, match="BF16"):
+        load(file)
+    tensors = {"b": torch.arange(6).reshape(2, 3), "a": torch.tensor(1.5)}
+    found = load(io.BytesIO(torch_files.save(tensors, {"note": "b is a name"})))
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------- PyTorch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -72,10 +73,14 @@ torch.tahn(x)  # error
 '''
 
 
+LONGER = Path(__file__).with_name("typed_program.py")
+
+
 def test_a_program_is_typed(tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", "--no-error-summary", str(path)]
+    options = ["--strict", "--config-file=", f"--cache-dir={tmp_path}", "--no-error-summary"]
+    command = [sys.executable, "-m", "mypy", *options, str(path), str(LONGER)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     said: dict[int, str] = {}
     for line in done.stdout.splitlines():
@@ -84,3 +89,14 @@ def test_a_program_is_typed(tmp_path: Path) -> None:
             said[int(found[1])] = re.sub(r"\w+\.", "", found[2] or found[3])
     expected = {at: line.split("# ")[1] for at, line in enumerate(PROGRAM.splitlines(), 1) if "  # " in line}
     assert said == expected, done.stdout + done.stderr
+    assert LONGER.name not in done.stdout, done.stdout
+
+
+def test_the_longer_program_runs() -> None:
+    done = subprocess.run([sys.executable, str(LONGER)], cwd=ROOT, capture_output=True, text=True, check=False, env=_beside(ROOT))
+    assert done.returncode == 0 and done.stderr == "" and "minigrad.float32 4" in done.stdout, done.stderr
+
+
+def _beside(folder: Path) -> dict[str, str]:
+    """The environment, with packages found in this folder first."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}

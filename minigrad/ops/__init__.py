@@ -34,7 +34,7 @@ from .index import (
     repeat_interleave, scatter, scatter_add, take_along_dim, tril, triu,
 )  # fmt: skip
 from .inplace import copy_, fill_, in_place, setitem, zero_
-from .matrix import addmm, baddbmm, bmm, dot, einsum, linear, matmul, mm, mv, outer, tensordot
+from .matrix import addmm, baddbmm, bmm, dot, einsum, inner, linear, matmul, mm, mv, outer, tensordot
 from .reduce import (
     all, amax, amin, any, argmax, argmin, argsort, bincount, count_nonzero, cumprod, cumsum, log_softmax, logsumexp, max, mean,
     min, norm, prod, softmax, sort, std, sum, topk, unique, var,
@@ -72,7 +72,7 @@ __all__ = [
     "erf", "erfc", "exp", "exp2", "expm1", "eye", "fix", "flatten", "flip", "fliplr", "flipud", "float_power", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "frac", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like",
     "gather", "ge", "ger", "greater", "greater_equal", "gt", "heaviside", "histc", "hsplit", "hstack", "hypot", "index_add",
-    "index_copy", "index_fill", "index_put", "index_select", "is_complex", "is_floating_point", "is_nonzero",
+    "index_copy", "index_fill", "index_put", "index_select", "inner", "is_complex", "is_floating_point", "is_nonzero",
     "is_same_size", "is_signed", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf",
     "kthvalue", "le", "lerp", "less", "less_equal", "linspace", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "lt", "masked_fill",

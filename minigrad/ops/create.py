@@ -53,10 +53,15 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     elif isinstance(data, (list, tuple, range)):
         data = _host_lists(data)
     array = np.array(data)
-    if dtype is not None and not hasattr(data, "dtype"):
-        _require_fitting(array, types.numpy_dtype(dtype))
-    if dtype is None and not hasattr(data, "dtype"):
-        dtype = _dtype_of_lists(data) if array.dtype.kind in "fbiu" else None
+    if not hasattr(data, "dtype"):
+        if array.dtype.kind == "O" and all(isinstance(each, (int, float)) for each in array.flat):
+            array = array.astype(np.float64)  # integers of more than 64 bits
+        if dtype is not None:
+            _require_fitting(array, types.numpy_dtype(dtype))
+        elif array.dtype.kind in "fbiu":
+            dtype = _dtype_of_lists(data)
+            if dtype.kind == "i" and array.dtype.kind in "fu":
+                raise ValueError("integers must fit the 64 bits of minigrad.int64, some do not; dtype=minigrad.float64 takes larger ones")
     if dtype is None:
         if array.dtype.kind not in "fbiu":
             kind = RuntimeError if array.dtype.kind == "O" else TypeError

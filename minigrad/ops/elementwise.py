@@ -173,13 +173,11 @@ _MUL = (lambda xp, dy, a, b: dy * b, lambda xp, dy, a, b: dy * a)
 
 
 def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """y = a / b        da = dy / b        db = -dy a / b²        (no gradient when rounded)"""
-    if rounding_mode == "floor":
-        return floor_divide(a, b)
-    if rounding_mode == "trunc":
-        return trunc_divide(a, b)
+    """y = a / b        da = dy / b        db = -dy a / b²        (both 0 when rounded, down by "floor" or towards 0 by "trunc")"""
     if rounding_mode is not None:
-        raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+        if rounding_mode not in _ROUNDED:
+            raise RuntimeError(f"rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
+        return record("div", _ROUNDED[rounding_mode](*promote(a, b)), (a, b), (_no_slope, _no_slope))
     a, b = (float(a) if a.__class__ is int else a), (float(b) if b.__class__ is int else b)  # beside uint8, -1 would become 255
     x, y = (_floating(each) for each in promote(a, b))
     return record("div", _both(operator.truediv, x, y), (a, b), _DIV, (a if wants(b) else None, b))
@@ -189,22 +187,41 @@ _DIV = (lambda xp, dy, a, b: dy / b, lambda xp, dy, a, b: -dy * (a / b / b))  # 
 
 
 def floor_divide(a: Any, b: Any) -> Tensor:
-    """y = ⌊a / b⌋, no gradient"""
-    x, y = promote(a, b)
+    """y = ⌊a / b⌋; a step, whose gradient PyTorch refuses
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.floor_divide.html
+    """
+    return record("floor_divide", _floor_quotient(*promote(a, b)), (a, b), (_refuse_slope, _refuse_slope))
+
+
+def _floor_quotient(x: Any, y: Any) -> Any:
+    """⌊x / y⌋"""
     _refuse("floor_divide", "b", x, y)
     _refuse_zero(x, y)
-    return wrap(_both(operator.floordiv, x, y))
+    return _both(operator.floordiv, x, y)
 
 
-def trunc_divide(a: Any, b: Any) -> Tensor:
-    """y = a / b without its fraction, no gradient"""
-    x, y = promote(a, b)
+def _trunc_quotient(x: Any, y: Any) -> Any:
+    """x / y without its fraction"""
     _refuse("trunc_divide", "b", x, y)
     _refuse_zero(x, y)
     floor, rest = _both(operator.floordiv, x, y), _both(operator.mod, x, y)
     if floor.dtype.kind == "f":
-        return wrap(_of(floor).trunc(_both(operator.truediv, x, y)))
-    return wrap(floor + ((floor < 0) & (rest != 0)))
+        return _of(floor).trunc(_both(operator.truediv, x, y))
+    return floor + ((floor < 0) & (rest != 0))
+
+
+_ROUNDED = {"floor": _floor_quotient, "trunc": _trunc_quotient}
+
+
+def _no_slope(xp: Any, dy: Any) -> Any:
+    return xp.zeros_like(dy)
+
+
+def _refuse_slope(xp: Any, dy: Any) -> Any:
+    raise RuntimeError(
+        "floor_divide, a // b, has no gradient. Use minigrad.div(a, b, rounding_mode='floor'), whose gradient is 0, or a.detach() // b"
+    )
 
 
 def remainder(a: Any, b: Any) -> Tensor:

@@ -111,6 +111,15 @@ def outer(a: Any, b: Any) -> Tensor:
     return unsqueeze(a, 1) * unsqueeze(b, 0)
 
 
+def inner(a: Any, b: Any) -> Tensor:
+    """y[..., i, ..., j] = Σₖ a[..., i, k] b[..., j, k], over the last axis of both; a b where one has no axes"""
+    if a.array.ndim == 0 or b.array.ndim == 0:
+        return a * b
+    if a.array.shape[-1] != b.array.shape[-1]:
+        raise RuntimeError(f"inner sums over the last axes, which must agree, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
+    return tensordot(a, b, ([-1], [-1]))
+
+
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """y = beta input + alpha mat1 mat2"""
     _factors(input, mat1, "addmm")

@@ -204,7 +204,7 @@ def std(x: Any, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, 
     return record("std", value, (variance,), (rule,), (value,))
 
 
-def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """y = (Σ |x|ᵖ)^(1/p) along `dim`: the length for p = 2 ("fro"), the largest |x| for p = inf
 
     dx = dy sign x (|x| / y)ᵖ⁻¹, and 0 where y is 0
@@ -215,15 +215,17 @@ def norm(x: Any, p: float | str = "fro", dim: Dims = None, keepdim: bool = False
         raise RuntimeError(f"the norm is for floating point, got {x.dtype}; use x.float()")
     if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
         raise RuntimeError(f"the Frobenius norm is of vectors and matrices, along one dim, two or all, got {tuple(dim)}; use p=2")
-    order, axes, shape = 2.0 if p == "fro" else float(p), _axes(x, dim), x.array.shape
+    if isinstance(p, str) and p != "fro":
+        raise NotImplementedError(f"norm has p a number or 'fro', not {p!r}; numpy.linalg.norm has 'nuc'")
+    order, axes, shape = 2.0 if p in ("fro", None) else float(p), _axes(x, dim), x.array.shape
     if (order < 0 or order == math.inf) and 0 in [shape[axis] for axis in axes]:
         raise RuntimeError(f"a norm with p = {p} of no elements is not defined: shape {tuple(shape)} along {axes}")
     if order == math.inf:
         return amax(x.abs(), dim, keepdim)
     if order == -math.inf:
         return amin(x.abs(), dim, keepdim)
-    if order == 0:
-        return sum((x != 0).to(x.dtype), dim, keepdim)
+    if order == 0:  # a count: PyTorch, too, passes no gradient on, and does not refuse one
+        return record("norm", sum((x != 0).to(x.dtype), dim, keepdim).array, (x,), lambda xp, dy: [None])
     if order == 1:
         return sum(x.abs(), dim, keepdim)
     with _quiet():

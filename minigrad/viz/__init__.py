@@ -5,7 +5,7 @@
     g                    # shows itself in a notebook
 
 Reading order: model (nodes, edges, lanes, columns), snapshot (the tape as such data), heat (how large gradients are),
-views (what a picture shows), layout with its parts grid, cell, ranked, place and route (where everything stands), and a
+views (what a picture shows), layout with its parts grid, cell, ranked, place, ends and route (where everything stands), and a
 file per format: svg, html, schema (JSON), dot, text.
 """
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from .ends import Ends
 from .grid import Grid
 from .model import Edge, Scene
 from .picture import Point, Wire
@@ -12,27 +12,18 @@ from .place import HEIGHT, PAD, ROW, Places
 
 __all__ = ["Router"]
 
-_CHANNEL = ROW / 2  # from the middle of a box to the channel above or below its row
 
-
-class Router:
+class Router(Ends):
     """The wires of a scene, and the dots where parameters are tapped."""
 
     def __init__(self, scene: Scene, grid: Grid, places: Places) -> None:
-        self.scene, self.grid, self.places = scene, grid, places
-        self.at, self.half, self.home = places.at, places.half, grid.home
+        super().__init__(scene, grid, places)
         self.dots: list[Point] = []
         self.wires: list[Wire] = []
         self.lines: dict[int, float] = {}  # target -> y of the line over everything that leads to it
         self.over: dict[int, int] = {}  # band -> wires that run above it
         self.loops_beside = 0
         self.last_column = {column.section: index for index, column in enumerate(scene.columns)}
-        self.flow_of = [-1.0 if band.reverse else 1.0 for band in scene.bands]
-        self._find_ends_of_rows()
-        self.fed: dict[int, float] = {}  # what is fed from under its cell -> where the widest box there ends
-        for id_ in (id_ for ids in grid.feeders.values() for id_ in ids):
-            reader = places.reader(id_)
-            self.fed[reader] = max(self.fed.get(reader, -math.inf), self.at[id_][0] + self.half[id_])
         self.params_of: dict[int, list[int]] = {}
         for edge in scene.edges:
             if edge.kind == "param":
@@ -40,14 +31,6 @@ class Router:
         for index, edge in enumerate(scene.edges):
             points, curved = self._way(edge)
             self.wires.append(Wire(index, tuple(points), curved))
-
-    def _find_ends_of_rows(self) -> None:
-        """(cell, row) -> the first and last column taken in it."""
-        self.ends: dict[tuple[tuple[int, int], float], tuple[float, float]] = {}
-        for id_, cell in self.home.items():
-            column, row = self.places.spot[id_]
-            low, high = self.ends.get((cell, row), (column, column))
-            self.ends[cell, row] = min(low, column), max(high, column)
 
     # --------------------------------------------------------------------------------------------------- which way
 
@@ -60,7 +43,7 @@ class Router:
             return self._loop(u, v), False
         if edge.kind == "severed":
             in_one = u in self.home and v in self.grid.states.get(self.home[u], ())
-            return (self._severed_in_one(u, v), False) if in_one else (self._s_curve(u, v), True)
+            return (self._severed_in_one(u, v), False) if in_one else (self.s_curve(u, v), True)
         if here is not None and there is not None:
             return self._between_cells(u, v)
         if here is not None:
@@ -72,7 +55,7 @@ class Router:
             return self._along(u, v) if same else (self._overhead(u, v), False)
         if u in self.grid.side_of:
             return self._from_side(u, v), False
-        return self._rise(u, v), True
+        return self.rise(u, v), True
 
     def _between_cells(self, u: int, v: int) -> tuple[Sequence[Point], bool]:
         here, there = self.home[u], self.home[v]
@@ -84,68 +67,15 @@ class Router:
             return self._carried(u, v), False
         return (self._upward(u, v) if here[1] == there[1] else self._across(u, v)), False
 
-    # ------------------------------------------------------------------------------------------------ ends of wires
-
-    def _flow(self, id_: int) -> float:
-        """1 where time runs to the right, -1 where it runs to the left."""
-        cell = self.home.get(id_)
-        return 1.0 if cell is None else self.flow_of[cell[0]]
-
-    def _exit(self, id_: int) -> Point:
-        x, y = self.at[id_]
-        return x + self._flow(id_) * self.half[id_], y
-
-    def _entry(self, id_: int) -> Point:
-        x, y = self.at[id_]
-        return x - self._flow(id_) * self.half[id_], y
-
-    def _out_to(self, u: int, x: float) -> list[Point]:
-        """From u to the upright line at x beside its frame: along its row if nothing is in the way, else above it."""
-        if self._at_end(u, 1):
-            return [self._exit(u), (x, self.at[u][1])]
-        own, y = self.at[u]
-        return [(own, y - HEIGHT / 2), (own, y - _CHANNEL), (x, y - _CHANNEL)]
-
-    def _in_from(self, v: int, x: float) -> list[Point]:
-        """From the upright line at x beside its frame into v: along its row, or through the channel under it."""
-        if self._at_end(v, 0):
-            return [(x, self.at[v][1]), self._entry(v)]
-        own, y = self.at[v]
-        own -= self._flow(v) * (10.0 if v in self.fed or self.places.spot[v][1] > 0 else 0.0)
-        return [(x, y + 27.0), (own, y + 27.0), (own, y + HEIGHT / 2)]
-
-    def _at_end(self, id_: int, end: int) -> bool:
-        column, row = self.places.spot[id_]
-        return self.ends[self.home[id_], row][end] == column
-
-    def _beside(self, id_: int, after: bool, distance: float) -> float:
-        """x of an upright line outside of the frame: after it in the flow of time, or before."""
-        column = self.home[id_][1]
-        right = (self._flow(id_) > 0) == after
-        left = self.places.left_of[column]
-        return left + self.places.width_of[column] + distance if right else left - distance
-
-    def _s_curve(self, u: int, v: int) -> list[Point]:
-        (x, y), (to_x, to_y) = self._exit(u), self._entry(v)
-        middle = (to_x - x) / 2
-        return [(x, y), (x + middle, y), (to_x - middle, to_y), (to_x, to_y)]
-
-    def _rise(self, u: int, v: int) -> list[Point]:
-        (x, y), (to_x, to_y) = self.at[u], self.at[v]
-        side = HEIGHT / 2 if to_y < y else -HEIGHT / 2
-        start, end = y - side, to_y + side
-        bend = (end - start) * 0.5
-        return [(x, start), (x, start + bend), (to_x, end - bend), (to_x, end)]
-
     # ---------------------------------------------------------------------------------------------- within a section
 
     def _inside(self, u: int, v: int) -> tuple[Sequence[Point], bool]:
         """Within a cell: up; straight along a row; or from the lane out to the far side and down."""
-        (x, y), (to_x, to_y), flow = self.at[u], self.at[v], self._flow(u)
+        (x, y), (to_x, to_y), flow = self.at[u], self.at[v], self.flow(u)
         if y == to_y:
             return [(x + flow * self.half[u], y), (to_x - flow * self.half[v], to_y)], False
         if to_y > y and (to_x - x) * flow > self.places.usual:
-            return [self._exit(u), (to_x, y), (to_x, to_y - HEIGHT / 2)], False
+            return [self.exit(u), (to_x, y), (to_x, to_y - HEIGHT / 2)], False
         cell = self.home[u]
         bends = self.places.form[cell].bends.get((self.grid.place[u], self.grid.place[v]), ())
         return self._climb(u, v, [self.places.cell_x(cell, bend) for bend in bends]), True
@@ -154,7 +84,7 @@ class Router:
         """From u to v above it, straight up past the boxes of every row between, at the x given for each."""
         (x, y), end = self.at[u], self.at[v][1] + HEIGHT / 2
         if not bends:
-            return self._rise(u, v)
+            return self.rise(u, v)
         points = [(x, y - HEIGHT / 2)]
         for index, bend in enumerate(bends):
             foot = y - (index + 1) * ROW + HEIGHT / 2
@@ -164,76 +94,62 @@ class Router:
 
     def _carried(self, u: int, v: int) -> list[Point]:
         """From step to step: along the row, or by the gutter; over the frames between, where there are some."""
-        start, end = self._exit(u), self._entry(v)
-        if start[1] == end[1] and self._at_end(u, 1) and self._at_end(v, 0) and self._neighbours(u, v):
+        start, end = self.exit(u), self.entry(v)
+        if start[1] == end[1] and self.at_end(u, 1) and self.at_end(v, 0) and self.neighbours(u, v):
             return [start, end]
-        gutter = self._beside(v, False, 12.0 + 6.0 * (self.places.spot[v][1] % 4))
-        if self._neighbours(u, v):
-            return [*self._out_to(u, gutter), *self._in_from(v, gutter)]
-        out = self._beside(u, True, 8.0)
+        gutter = self.beside(v, False, 12.0 + 6.0 * (self.places.spot[v][1] % 4))
+        if self.neighbours(u, v):
+            return [*self.out_to(u, gutter), *self.in_from(v, gutter)]
+        out = self.beside(u, True, 8.0)
         line = self._line_over(self.home[u][0])
-        return [*self._out_to(u, out), (out, line), (gutter, line), *self._in_from(v, gutter)]
+        return [*self.out_to(u, out), (out, line), (gutter, line), *self.in_from(v, gutter)]
 
     def _line_over(self, band: int) -> float:
         count = self.over[band] = self.over.get(band, 0) + 1
         return self.places.ceiling[band] - 4.0 - 3.0 * (count % 5)
 
-    def _neighbours(self, u: int, v: int) -> bool:
-        return (self.home[v][1] - self.home[u][1]) * self._flow(u) == 1
-
     def _upward(self, u: int, v: int) -> list[Point]:
         """From one band to the next in one column: out to the frame's margin, up, and in from below."""
-        margin = self._beside(u, True, -6.0)
+        margin = self.beside(u, True, -6.0)
         track = self.places.tracks[self.home[v][0]][-1 - self.home[u][0]]
-        return [*self._out_to(u, margin), (margin, track), *self._up_into(v, track)]
+        return [*self.out_to(u, margin), (margin, track), *self.up_into(v, track)]
 
     def _across(self, u: int, v: int) -> list[Point]:
         """From one band to another in another column: by the gutter to the track under v."""
-        gutter = self._beside(u, True, 8.0)
+        gutter = self.beside(u, True, 8.0)
         track = self.places.tracks[self.home[v][0]][-1 - self.home[u][0]]
-        return [*self._out_to(u, gutter), (gutter, track), *self._up_into(v, track)]
-
-    def _up_into(self, v: int, track: float) -> list[Point]:
-        """From a track under the cells up into v; past what stands right under it."""
-        x, y = self.at[v]
-        if v in self.home and self.places.spot[v][1] > 0 and self.scene.nodes[v].kind != "elision":
-            beside = x - self._flow(v) * (self.half[v] + 8.0)
-            return [(beside, track), (beside, y + 27.0), (x - 10.0, y + 27.0), (x - 10.0, y + HEIGHT / 2)]
-        if v in self.fed:
-            beside = x - self._flow(v) * (self.half[v] + 8.0)
-            return [(beside, track), (beside, y + 27.0), (x - 10.0, y + 27.0), (x - 10.0, y + HEIGHT / 2)]
-        return [(x, track), (x, y + HEIGHT / 2)]
+        return [*self.out_to(u, gutter), (gutter, track), *self.up_into(v, track)]
 
     def _to_feeder(self, u: int, v: int) -> list[Point]:
         """From a cell to what stands under one."""
-        gutter = self._beside(u, True, 8.0)
+        gutter = self.beside(u, True, 8.0)
         x, y = self.at[v]
         track = self.places.tracks[self.home[self.places.reader(v)][0]].get(u, y + 30.0)
-        return [*self._out_to(u, gutter), (gutter, track), (x, track), (x, y + HEIGHT / 2)]
+        return [*self.out_to(u, gutter), (gutter, track), (x, track), (x, y + HEIGHT / 2)]
 
     def _to_cell(self, u: int, v: int) -> tuple[Sequence[Point], bool]:
         """From what stands under a cell, or in place of its state."""
-        cell, flow = self.home[v], self._flow(v)
+        cell, flow = self.home[v], self.flow(v)
         if u in self.grid.states.get(cell, ()):
             start = (self.at[u][0] + flow * self.half[u], self.at[u][1])
-            line = self._beside(v, False, 6.0 + 4.0 * (self.places.spot[v][1] % 4))
-            rest = self._in_from(v, line)
+            line = self.beside(v, False, 6.0 + 4.0 * (self.places.spot[v][1] % 4))
+            rest = self.in_from(v, line)
             return ([start, rest[-1]] if start[1] == rest[-1][1] else [start, (line, start[1]), *rest]), False
         if cell[0] != self._cell_over(u)[0]:
             return self._to_upper_band(u, v), False
         if self.at[u][0] == self.at[v][0] and self.places.spot[v][1] == 0:
             return [(self.at[u][0], self.at[u][1] - HEIGHT / 2), (self.at[v][0], self.at[v][1] + HEIGHT / 2)], False
         if self.scene.nodes[v].kind == "elision":
-            return self._rise(u, v), True
+            return self.rise(u, v), True
         x, top = self.at[u][0], self.at[u][1] - HEIGHT / 2
         channel = top - 7.0
-        return [(x, top), (x, channel), *self._up_into(v, channel)], False
+        return [(x, top), (x, channel), *self.up_into(v, channel)], False
 
     def _severed_in_one(self, u: int, v: int) -> list[Point]:
         """To the detached value beside the cell it came from, where all steps are one: over the frame."""
         (x, y), band = self.at[v], self.home[u][0]
-        out, line = self._beside(u, True, 4.0), self.places.ceiling[band] - 5.0
-        return [*self._out_to(u, out), (out, line), (x, line), (x, y - HEIGHT / 2)]
+        out, line = self.beside(u, True, 4.0), self.places.ceiling[band] - 5.0
+        return [*self.out_to(u, out), (out, line), (x, line), (x, y - HEIGHT / 2)]
 
     def _cell_over(self, u: int) -> tuple[int, int]:
         """The cell under which, or beside which, u stands: the lowest of those that read it."""
@@ -242,15 +158,15 @@ class Router:
     def _to_upper_band(self, u: int, v: int) -> list[Point]:
         """From what stands under a cell into one further up: by the margin of the frames."""
         x, y = self.at[u]
-        margin = self._beside(v, True, -6.0)
+        margin = self.beside(v, True, -6.0)
         track = self.places.tracks[self.home[v][0]].get(u, self.places.floor[self.home[v][0]] + HEIGHT / 2 + PAD + 6.0)
         out = x + self.half[u] if margin > x else x - self.half[u]
-        return [(out, y), (margin, y), (margin, track), *self._up_into(v, track)]
+        return [(out, y), (margin, y), (margin, track), *self.up_into(v, track)]
 
     def _loop(self, u: int, v: int) -> list[Point]:
         """Back in time, where all steps are one: out of the frame, over it, and in again."""
         if u not in self.home or v not in self.home:
-            (x, y), (to_x, to_y) = self._exit(u), self._entry(v)
+            (x, y), (to_x, to_y) = self.exit(u), self.entry(v)
             line = min(y, to_y) - HEIGHT / 2 - 12.0
             if u != v and u in self.grid.side_of:
                 self.loops_beside += 1
@@ -260,23 +176,23 @@ class Router:
             return self._across(u, v) if self.home[u][0] != self.home[v][0] else self._carried(u, v)
         band = self.home[u][0]
         count = self.over[band] = self.over.get(band, 0) + 1
-        line, out, back = self.places.ceiling[band] - 14.0 * count, self._beside(u, True, 4.0 + 5.0 * count), 4.0 + 5.0 * count
-        before = self._beside(v, False, back)
-        return [*self._out_to(u, out), (out, line), (before, line), *self._in_from(v, before)]
+        line, out, back = self.places.ceiling[band] - 14.0 * count, self.beside(u, True, 4.0 + 5.0 * count), 4.0 + 5.0 * count
+        before = self.beside(v, False, back)
+        return [*self.out_to(u, out), (out, line), (before, line), *self.in_from(v, before)]
 
     # ------------------------------------------------------------------------------------------------ from side to side
 
     def _to_section(self, u: int, v: int) -> list[Point]:
         """From the cells of one section into those of another: over everything, and down beside v's frame."""
-        out = self._beside(u, True, 8.0)
+        out = self.beside(u, True, 8.0)
         count = len(self.lines)
         line = self.lines.setdefault(v, self.places.sky - 8.0 * (count % 12))
-        before = self._beside(v, False, 10.0 + 5.0 * (count % 5))
-        return [*self._out_to(u, out), (out, line), (before, line), *self._in_from(v, before)]
+        before = self.beside(v, False, 10.0 + 5.0 * (count % 5))
+        return [*self.out_to(u, out), (out, line), (before, line), *self.in_from(v, before)]
 
     def _overhead(self, u: int, v: int) -> list[Point]:
         """To what stands beside the sections: out to the gutter, over everything, and in from the left."""
-        to_x, to_y = self._entry(v)
+        to_x, to_y = self.entry(v)
         turn = to_x - 14.0
         sky = self.places.sky
         if u in self.home:
@@ -288,21 +204,21 @@ class Router:
                     return straight
         line = self.lines.setdefault(v, sky - 8.0 * (len(self.lines) % 12))
         if u in self.home:
-            margin = self._beside(u, True, -6.0)
-            out = self._out_to(u, margin)
+            margin = self.beside(u, True, -6.0)
+            out = self.out_to(u, margin)
         else:
             margin = self.at[u][0] + self.half[u] + 12.0
-            out = [self._exit(u), (margin, self.at[u][1])]
+            out = [self.exit(u), (margin, self.at[u][1])]
         return [*out, (margin, line), (turn, line), (turn, to_y), (to_x, to_y)]
 
     def _straight_out(self, u: int, v: int) -> list[Point]:
         """From the last column of a section to what stands first beside it, where nothing is between them."""
         last = self.last_column[self.scene.bands[self.home[u][0]].section]
-        if self.home[u][1] != last or self._flow(u) < 0 or self.places.ranks[self.grid.side_of[v]].spots[v][0] != 0:
+        if self.home[u][1] != last or self.flow(u) < 0 or self.places.ranks[self.grid.side_of[v]].spots[v][0] != 0:
             return []
-        to_x, to_y = self._entry(v)
+        to_x, to_y = self.entry(v)
         turn = to_x - 14.0  # past what stands in place of a state on the right
-        out = self._out_to(u, turn)
+        out = self.out_to(u, turn)
         if out[-1][1] == to_y:
             return [out[0], (to_x, to_y)] if len(out) == 2 else [*out, (to_x, to_y)]
         return [*out, (turn, to_y), (to_x, to_y)]
@@ -312,12 +228,12 @@ class Router:
         reader = v if v in self.home else self.places.reader(v)
         tracks = self.places.tracks[self.home[reader][0]]
         track = tracks.get(u, self.places.floor[self.home[reader][0]] + HEIGHT / 2 + PAD + 6.0)
-        x, y = self._exit(u)
+        x, y = self.exit(u)
         side = self.grid.side_of[u]
         place = self.places.ranks[side]
         own = list(tracks).index(u) % 5 if u in tracks and len(tracks) < 50 else 0
         turn = x + 8.0 + 4.0 * own
-        end = [(self.at[v][0], track), (self.at[v][0], self.at[v][1] + HEIGHT / 2)] if v not in self.home else self._up_into(v, track)
+        end = [(self.at[v][0], track), (self.at[v][0], self.at[v][1] + HEIGHT / 2)] if v not in self.home else self.up_into(v, track)
         if place.spots[u][0] == place.ranks - 1:
             return [(x, y), (turn, y), (turn, track), *end]
         foot = self.places.foot[side] + 10.0 + 4.0 * own
@@ -326,7 +242,7 @@ class Router:
 
     def _along(self, u: int, v: int) -> tuple[Sequence[Point], bool]:
         """Left to right between nodes without a step, past what stands between them."""
-        (x, y), (to_x, to_y) = self._exit(u), self._entry(v)
+        (x, y), (to_x, to_y) = self.exit(u), self.entry(v)
         side = self.grid.side_of[u]
         place = self.places.ranks[side]
         bends = place.bends.get((u, v))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, Generic
 
 from minigrad.random import Generator, default_generator
 
 from .batches import Ahead, OnDemand
 from .collate import default_collate, default_convert
-from .dataset import IterableDataset
+from .dataset import Dataset, IterableDataset, T_co
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader", "get_worker_info"]
@@ -19,7 +19,7 @@ __all__ = ["DataLoader", "get_worker_info"]
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 
-class DataLoader:
+class DataLoader(Generic[T_co]):
     """Batches of a dataset, an epoch at each iteration.
 
     batch_size       examples in a batch; None gives single examples
@@ -45,7 +45,7 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Dataset[T_co] | Sequence[T_co],
         batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Any = None,
@@ -68,7 +68,8 @@ class DataLoader:
         by_number = not isinstance(dataset, IterableDataset)
         _check_order(by_number, batch_size, shuffle, sampler, batch_sampler, drop_last)
         if sampler is None and by_number:
-            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+            examples: Any = dataset
+            sampler = RandomSampler(examples, generator=generator) if shuffle else SequentialSampler(examples)
         elif sampler is None:
             sampler = repeat(None)  # of an iterable dataset, how many is all there is to say
         if batch_sampler is not None:
@@ -180,7 +181,7 @@ def _require_generator_states(state_dict: dict[str, Any]) -> None:
 class _Epoch:
     """One pass over the data: the indices of its batches still to come, and how many batches were given out."""
 
-    def __init__(self, loader: DataLoader, resume: dict[str, Any] | None) -> None:
+    def __init__(self, loader: DataLoader[Any], resume: dict[str, Any] | None) -> None:
         stream = loader._stream()
         now = stream.get_state()
         self.begun = now if resume is None else resume["begun"]

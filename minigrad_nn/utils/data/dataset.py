@@ -33,7 +33,7 @@ class Dataset(Generic[T_co]):
     def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError(f"{type(self).__name__} must say in __getitem__ what its examples are")
 
-    def __add__(self, other: Dataset[Any]) -> ConcatDataset:
+    def __add__(self, other: Dataset[Any]) -> ConcatDataset[Any]:
         return ConcatDataset([self, other])
 
 
@@ -46,7 +46,7 @@ class IterableDataset(Dataset[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__} must say in __iter__ what its examples are")
 
-    def __add__(self, other: Dataset[Any]) -> ChainDataset:  # type: ignore[override]
+    def __add__(self, other: Dataset[Any]) -> ChainDataset[Any]:  # type: ignore[override]
         return ChainDataset([self, other])
 
 
@@ -109,15 +109,15 @@ class StackDataset(Dataset[Any]):
         return self._length
 
 
-class ConcatDataset(Dataset[Any]):
+class ConcatDataset(Dataset[T_co]):
     """The examples of several datasets, one after another.
 
     Raises: AssertionError for no datasets or an IterableDataset; ValueError for an index before the first
     Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.ConcatDataset
     """
 
-    def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = list(datasets)
+    def __init__(self, datasets: Iterable[Dataset[T_co] | Sequence[T_co]]) -> None:
+        self.datasets: list[Any] = list(datasets)
         if not self.datasets:
             raise AssertionError("ConcatDataset needs at least one dataset, got none")
         if any(isinstance(each, IterableDataset) for each in self.datasets):
@@ -137,15 +137,15 @@ class ConcatDataset(Dataset[Any]):
         return self.datasets[part][index - (self.cumulative_sizes[part - 1] if part else 0)]
 
 
-class ChainDataset(IterableDataset[Any]):
+class ChainDataset(IterableDataset[T_co]):
     """The examples of several IterableDatasets, one after another.
 
     Raises: AssertionError for what is no IterableDataset, when it comes to it
     Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.ChainDataset
     """
 
-    def __init__(self, datasets: Iterable[Any]) -> None:
-        self.datasets = datasets
+    def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
+        self.datasets: Iterable[Any] = datasets
 
     def __iter__(self) -> Iterator[Any]:
         for each in self.datasets:
@@ -155,18 +155,19 @@ class ChainDataset(IterableDataset[Any]):
         return sum(len(_require_iterable(each)) for each in self.datasets)
 
 
-class Subset(Dataset[Any]):
+class Subset(Dataset[T_co]):
     """The examples of a dataset that stand at `indices`, numbered anew.
 
     Raises: NotImplementedError for a subclass that writes `__getitem__` without `__getitems__`
     Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.Subset
     """
 
-    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: Dataset[T_co] | Sequence[T_co], indices: Sequence[int]) -> None:
         mine = type(self)
         if mine.__getitem__ is not Subset.__getitem__ and mine.__getitems__ is Subset.__getitems__:
             raise NotImplementedError(f"{mine.__name__} writes __getitem__, so it must write __getitems__ too: a DataLoader calls that")
-        self.dataset, self.indices = dataset, indices
+        self.dataset: Any = dataset
+        self.indices = indices
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, list):
@@ -180,7 +181,9 @@ class Subset(Dataset[Any]):
         return len(self.indices)
 
 
-def random_split(dataset: Any, lengths: Sequence[int | float], generator: Generator | None = None) -> list[Subset]:
+def random_split(
+    dataset: Dataset[T_co] | Sequence[T_co], lengths: Sequence[int | float], generator: Generator | None = None
+) -> list[Subset[T_co]]:
     """Subsets of these lengths, or of these shares of the whole if they sum to 1, that have no example in common.
 
     Shares are rounded down, and what is left goes to the first subsets, one example each.
@@ -191,11 +194,12 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Genera
     >>> [len(each) for each in random_split(range(10), [0.5, 0.25, 0.25])]
     [6, 2, 2]
     """
+    count = len(dataset)  # type: ignore[arg-type]  # a Dataset need not have a length, but this one must
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
-        lengths = _whole_lengths(len(dataset), lengths)
-    if sum(lengths) != len(dataset):
-        raise ValueError(f"lengths {list(lengths)} sum to {sum(lengths)}, and the dataset has {len(dataset)} examples")
-    order = minigrad.randperm(len(dataset), generator=generator).tolist()
+        lengths = _whole_lengths(count, lengths)
+    if sum(lengths) != count:
+        raise ValueError(f"lengths {list(lengths)} sum to {sum(lengths)}, and the dataset has {count} examples")
+    order = minigrad.randperm(count, generator=generator).tolist()
     ends = accumulate(int(length) for length in lengths)
     return [Subset(dataset, order[end - int(length) : end]) for end, length in zip(ends, lengths, strict=True)]
 

@@ -1,0 +1,1 @@
+from minigrad_nn.utils import *
