@@ -292,6 +292,7 @@ def test_compiled_loops_are_used_where_they_can_be_and_wanted(choose: Any) -> No
     xp, single = of(np.zeros(1)), np.zeros(3, np.float32)
     assert compiled.loops_for(xp, single) is not None
     assert compiled.loops_for(xp, single.astype(np.float64)) is compiled.loops_for(xp, single.astype(np.float16)) is None
+    assert compiled.loops_for(xp, single.astype(single.dtype.newbyteorder())) is None
     choose(False)
     assert compiled.loops_for(xp, single) is None
 

@@ -2,8 +2,9 @@
 
 A library of products takes all cores for each product instead, and waits for the last of them every time: once a step
 forward, once backward. What stands between two products is then done by one core alone, with numbers of which the others have
-computed a part, and which have to come over first. Here a core goes through the whole sequence, forward or backward, with rows that
-nobody else touches. In the end outputs are put side by side, and the gradients of weights, which are sums over all rows, are added up.
+computed a part, and which have to come over first. Here a core goes through the whole sequence, forward or backward, with rows
+that nobody else touches. In the end outputs are put side by side, and the gradients of weights, which are sums over all rows, are
+added up.
 
 It serves where a kernel runs as compiled loops (loops.py), which let other threads work meanwhile, where each core gets enough
 rows for its products to be fast, and where the library's own threads, idle meanwhile, do not keep the cores busy with waiting

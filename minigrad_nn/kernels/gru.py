@@ -13,11 +13,11 @@ Where the cell writes rows (B, H), a step here is (H, b), the batch last (see st
     (a) input projections, with every bias that stands outside a product with r, are computed for many steps in one call,
         before the loop over them
     (b) gates overwrite their pre-activations
-    (c) sigmoid(a) = ½ tanh(½a) + ½, for r and z in one call; it is exact to the rounding of 1, as in lstm.py
+    (c) sigmoid(a) = ½ tanh(½a) + ½, with NumPy for r and z in one call; it is exact to the rounding of 1, as in lstm.py
     (d) kept for backward are r, z, n, then s, which is what r multiplies in (3), W_hn h + b_hn, but the product r ⊙ h itself
         in (3b), and d = h - n of (4)
-    (e) how large each gate's gradient is per unit of dh does not depend on later steps: these slopes are worked out for a run
-        at once, and the loop only multiplies
+    (e) how large each gate's gradient is per unit of dh does not depend on later steps: with NumPy, these slopes are
+        worked out for a run at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
     (g) with Numba, all steps of a run are one compiled loop (loops.py), for (3)
 """

@@ -5,7 +5,7 @@ cell writes rows (B, H), a step here is (H, b), the batch last (see steps.py). T
 
     (a) input projections W_ih x + b_ih + b_hh are computed for many steps in one call, before the loop over them
     (b) states overwrite their pre-activations, and are all that is kept
-    (c) the slope of the activation follows from its value, for a run at once; the loop only multiplies
+    (c) with NumPy, the slope of the activation follows from its value, for a run at once; the loop only multiplies
     (d) gradients of weights, biases and inputs are products over many steps, after the loop over them
     (e) with Numba, all steps of a run are one compiled loop (loops.py), unless the activation is a sigmoid
 """
