@@ -6,9 +6,9 @@
     python examples/char_lm.py --load out/char_lm/model.safetensors --sample 500
     python examples/char_lm.py --explain             # the tape of one tiny step, with its numbers
 
-Read as far as the ruled line: the model, the training loop, the held-out measure, the sampler. Beside it: text_data.py (text,
-vocabulary, streams), ngram.py (what there is to beat), growth.py, resuming.py, stopping.py, downloads.py, saved_model.py, plots.py,
-options.py and running.py. compare_cells.py trains all three cells.
+Read as far as the ruled line: the model, the training loop, the sampler. Beside it: text_data.py (text, vocabulary, streams), ngram.py
+(what there is to beat), measuring.py and growth.py (how well both do), options.py and preparing.py (what can be asked for), resuming.py,
+stopping.py, plots.py, tiny_tapes.py and what all examples share. compare_cells.py trains all three cells.
 
 Sizes: T steps, B streams, I embedding, H hidden, L layers, V symbols.
 """
@@ -16,24 +16,24 @@ Sizes: T steps, B streams, I embedding, H hidden, L layers, V symbols.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import downloads
 import numpy as np
 import options as command_line
 import running
-from growth import LONGEST, Growth, growth_table
-from ngram import NGram
+from growth import growth_table
+from measuring import measure
 from plots import growth_plot, loss_curve
-from resuming import Run, require_same_run
-from saved_model import load_model, put_weights, save_model
+from preparing import prepare, sizes
+from resuming import Run
+from saved_model import save_model
 from stopping import Stopper
-from text_data import numbered, parallel_streams, python_help, read_text, split, vocabulary
+from text_data import numbered, parallel_streams, split
+from tiny_tapes import explain, write_graph
 
 import minigrad as mg
 import minigrad_nn as nn
@@ -57,10 +57,9 @@ class CharLM(nn.Module):
         h, state = self.recurrent(x, state)  # (T, B, H), and (L, B, H); an LSTM's state is two of them
         return self.scores(h), state  # (T, B, V)
 
-
-def mean_loss(scores: mg.Tensor, y: mg.Tensor) -> mg.Tensor:
-    """Mean of -ln p of the characters that came: `scores` (T, B, V), `y` (T, B)."""
-    return nn.functional.cross_entropy(scores.flatten(0, 1), y.flatten())  # (T*B, V), (T*B,)
+    def loss(self, scores: mg.Tensor, y: mg.Tensor) -> mg.Tensor:
+        """Mean of -ln p of the characters that came: `scores` (T, B, V), `y` (T, B)."""
+        return nn.functional.cross_entropy(scores.flatten(0, 1), y.flatten())  # (T*B, V), (T*B,)
 
 
 def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopper: Stopper) -> list[float]:
@@ -85,7 +84,7 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
             state = nn.detach_state(state) if start else None  # (L, B, H); none where the text begins anew
 
             scores, state = model(x, state)  # (T, B, V)
-            loss = mean_loss(scores, y)
+            loss = model.loss(scores, y)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -102,26 +101,6 @@ def train(model: CharLM, numbers: np.ndarray, options: argparse.Namespace, stopp
 
 
 @mg.no_grad()
-def bits_per_character(model: CharLM, numbers: np.ndarray, device: str, B: int = 16, T: int = 100) -> float:
-    """Mean of -log2 p over all of `numbers` but the first, which is only read.
-
-    The text is cut into B streams, and the last one then reads the few characters left over: each is predicted exactly once.
-    """
-    B = min(B, len(numbers) - 1)
-    inputs, targets = (mg.tensor(each, device=device) for each in parallel_streams(numbers, B))
-    left_over = mg.tensor(numbers[inputs.numel() :], device=device)[:, None]
-    nats, state = 0.0, None
-    for start in range(0, len(inputs), T):
-        x, y = inputs[start : start + T], targets[start : start + T]  # (T, B)
-        scores, state = model(x, state)  # (T, B, V)
-        nats += mean_loss(scores, y).item() * y.numel()
-    if len(left_over) > 1:
-        last = tuple(each[:, -1:] for each in state) if isinstance(state, tuple) else state[:, -1:]  # (L, 1, H)
-        nats += mean_loss(model(left_over[:-1], last)[0], left_over[1:]).item() * (len(left_over) - 1)
-    return nats / math.log(2) / (len(numbers) - 1)
-
-
-@mg.no_grad()
 def sample(model: CharLM, prefix: list[int], length: int, temperature: float, device: str) -> list[int]:
     """`length` symbols drawn one after another; a low temperature prefers the likely ones."""
     x, state, drawn = mg.tensor(prefix, device=device)[:, None], None, []  # (T, 1)
@@ -133,118 +112,7 @@ def sample(model: CharLM, prefix: list[int], length: int, temperature: float, de
     return drawn
 
 
-# ------------------------------------------------------------------------ around it: what is asked for, what is shown
-
-
-@mg.no_grad()
-def bits_by_context(model: CharLM, numbers: np.ndarray, device: str, longest: int) -> list[float]:
-    """Bits per character where the model is shown only the 1, 2, … `longest` characters before; every second place is asked."""
-    windows = np.lib.stride_tricks.sliding_window_view(numbers, longest + 1)[::2].T if len(numbers) > longest else numbers[:0]
-    if not windows.size:
-        return [math.nan] * longest
-    scores, _ = model(mg.tensor(windows[:-1], device=device))  # (longest, B, V), from zero states
-    y = mg.tensor(windows[1:], device=device)
-    return [mean_loss(scores[k : k + 1], y[k : k + 1]).item() / math.log(2) for k in range(longest)]
-
-
-def tiny_step(model: CharLM, text: np.ndarray, device: str) -> mg.Tensor:
-    """The loss of one window (T, B), on the tape with every operation of every step."""
-    x, y = mg.tensor(text[:-1], device=device), mg.tensor(text[1:], device=device)  # (T, B)
-    return mean_loss(model(x)[0], y)
-
-
-def explain(options: argparse.Namespace) -> str:
-    """The tape of one training step as text: two characters read, two predicted, three hidden units."""
-    mg.manual_seed(options.seed)
-    letters = vocabulary("tape")
-    model = CharLM(len(letters), embedding=2, hidden=3, layers=1, cell=options.cell or "lstm")
-    with mg.trace(values=True), nn.path("stepwise"):  # every step on the tape
-        loss = tiny_step(model, numbered(letters, "tap")[:, None], "cpu")
-        loss.backward()
-    return mg.viz.explain(loss, params=model.named_parameters())
-
-
-def write_samples(model: CharLM, letters: nn.Vocabulary, options: argparse.Namespace, length: int) -> None:
-    """Print samples at three temperatures, and write them to samples.txt."""
-    prefix, text = options.prefix, ""
-    for temperature in (0.5, 0.8, 1.0):
-        drawn = sample(model, letters.encode(prefix), length, temperature, options.device)
-        text += f"--- temperature {temperature}\n{prefix}{''.join(letters.decode(drawn))}\n\n"
-    path = Path(options.out) / "samples.txt"
-    path.write_text(text, encoding="utf-8")
-    print(f"\n{text}samples            {path}")
-
-
-def write_graph(model: CharLM, letters: nn.Vocabulary, text: str, options: argparse.Namespace) -> None:
-    """Draw what back-propagation walks through in a window of 6 steps and 2 streams; over each step stand the characters read."""
-    path = Path(options.out) / "graph.svg"
-    both = text[:7], text[-7:]
-    with nn.path("stepwise"):  # every step on the tape
-        loss = tiny_step(model, np.stack([numbered(letters, each) for each in both], 1), options.device)  # (7, B)
-    seen = [" and ".join(pair).replace("\n", "↵") for pair in zip(*both)][:6]
-    mg.viz.graph(loss, params=model.named_parameters(), max_steps=6, labels=seen).save(str(path))
-    print(f"computation graph  {path}")
-
-
-def prepare(arguments: list[str] | None) -> tuple[argparse.Namespace, str, nn.Vocabulary, CharLM]:
-    """(options, text, vocabulary, model); exits with one line where something is not as it must be, before any work."""
-    lines = command_line.parser()
-    options = lines.parse_args(arguments)
-    command_line.require_fitting(lines, options)
-    running.require_device(lines, options.device)
-    running.require_folders(lines, options)
-    try:
-        weights, facts = load_model(options.load, options.device, "characters", "cell", "sizes") if options.load else (None, {})
-        loaded = command_line.sizes_of(facts, options.load, "cell")
-        text = "" if options.sample else the_text(options)
-    except ValueError as error:
-        lines.error(str(error))
-    command_line.complete(lines, options, loaded)
-    if not options.sample:
-        command_line.require_length(lines, options, *split(text))
-        command_line.complete_epochs(options, len(split(text)[0]))
-    letters = vocabulary(facts.get("characters") or split(text)[0])
-    command_line.require_known_prefix(lines, options.prefix, letters)
-    options.prefix = options.prefix or beginning(letters)
-    mg.manual_seed(options.seed)
-    model = CharLM(len(letters), **sizes(options), cell=options.cell).to(options.device)
-    try:
-        if weights is not None:
-            put_weights(model, weights, options.load)
-        options.facts = facts_of(options, text)
-        if options.resume and Path(options.resume).exists():
-            require_same_run(options.resume, model, options.facts)
-    except ValueError as error:
-        lines.error(str(error))
-    return options, text, letters, model
-
-
-def the_text(options: argparse.Namespace) -> str:
-    """The text that was asked for; ValueError that says in one line why it cannot be had."""
-    name = options.download
-    if name:
-        return read_text(str(downloads.fetch(name, downloads.TEXTS[name], downloads.cache_folder())))
-    return python_help() if options.text is None else read_text(options.text)
-
-
-def beginning(letters: nn.Vocabulary) -> str:
-    """What samples begin with where nobody said: an English word if most characters are of that script, or the first letter of another."""
-    known = list(letters)[1:]
-    foreign = [each for each in known if each.isalpha() and not each.isascii()]
-    if 2 * len(foreign) < len(known) and not set("The ") - set(known):
-        return "The "
-    return next(iter(foreign), next(filter(str.isalpha, known), known[0]))
-
-
-def sizes(options: argparse.Namespace) -> dict[str, int]:
-    """The sizes of the model, by name."""
-    return {name: getattr(options, name) for name in command_line.SIZES}
-
-
-def facts_of(options: argparse.Namespace, text: str) -> dict[str, Any]:
-    """What a run must have in common with the run it goes on from."""
-    names = ("cell", "epochs", "batch", "window", "lr", "seed", "load")
-    return {**{name: getattr(options, name) for name in names}, **sizes(options), "text": hashlib.sha256(text.encode()).hexdigest()}
+# ------------------------------------------------------------------------ around it: what is done with them, what is shown
 
 
 def learn(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model: CharLM) -> tuple[list[float], Stopper]:
@@ -260,16 +128,15 @@ def learn(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model:
     return bits, stopper
 
 
-def measure(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model: CharLM) -> Growth:
-    """The model's bits per character on the held-out text, and those of n-gram models, by the length of what they look at."""
-    train_part, held_out = (numbered(letters, part) for part in split(text))
-    ngram = NGram(LONGEST, len(letters)).fit(train_part)
-    by_order = ngram.bits_by_order(held_out, before=train_part[1 - LONGEST :])
-    numbers = np.append(train_part[-1:], held_out)
-    whole = bits_per_character(model, numbers, options.device)
-    by_context = bits_by_context(model, numbers, options.device, LONGEST - 1)
-    parameters = sum(each.numel() for each in model.parameters())
-    return Growth.of(ngram, by_order, command_line.CELLS[options.cell], parameters, by_context, whole)
+def write_samples(model: CharLM, letters: nn.Vocabulary, options: argparse.Namespace, length: int) -> None:
+    """Print samples at three temperatures, and write them to samples.txt."""
+    prefix, text = options.prefix, ""
+    for temperature in (0.5, 0.8, 1.0):
+        drawn = sample(model, letters.encode(prefix), length, temperature, options.device)
+        text += f"--- temperature {temperature}\n{prefix}{''.join(letters.decode(drawn))}\n\n"
+    path = Path(options.out) / "samples.txt"
+    path.write_text(text, encoding="utf-8")
+    print(f"\n{text}samples            {path}")
 
 
 def report(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model: CharLM) -> None:
@@ -277,18 +144,19 @@ def report(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model
     parameters = sum(each.numel() for each in model.parameters())
     print(f"{len(text):,} characters, {len(letters)} symbols, {parameters:,} parameters; the last tenth is held out", flush=True)
     bits, stopper = learn(options, text, letters, model) if options.train else ([], Stopper(0))
-    growth = measure(options, text, letters, model)
-    cell, n, out = growth.cell, options.baseline, Path(options.out)
+    train_part, held_out = (numbered(letters, part) for part in split(text))
+    cell, n, out = command_line.CELLS[options.cell], options.baseline, Path(options.out)
+    growth = measure(model, cell, train_part, held_out, len(letters), options.device)
     ngram = growth.ngram[n - 1]
     if bits:
         print(loss_curve(out / "loss.png", cell, bits, options.batch * options.window, growth.whole, n, ngram))
     print(growth_plot(out / "growth.png", growth))
     if not stopper.interrupted:
-        write_graph(model, letters, split(text)[0], options)
+        print(write_graph(model, letters, split(text)[0], out / "graph.svg", options.device))
         write_samples(model, letters, options, 300)
     else:
         print("no graph and no samples after Ctrl-C: --load the model and --sample N for some")
-    print(f"\n{growth_table(growth)}\n\nheld out, {len(split(text)[1]):,} characters{f'{n}-gram':>11}{cell:>10}")
+    print(f"\n{growth_table(growth)}\n\nheld out, {len(held_out):,} characters{f'{n}-gram':>11}{cell:>10}")
     print(f"bits per character        {ngram:10.3f}{growth.whole:10.3f}")
     print(f"perplexity                {2**ngram:10.3f}{2**growth.whole:10.3f}")
     print(f"held-out bits per character: {cell} {growth.whole:.3f}, {n}-gram {ngram:.3f}")
@@ -297,9 +165,10 @@ def report(options: argparse.Namespace, text: str, letters: nn.Vocabulary, model
 def main(arguments: list[str] | None = None) -> None:
     """Do what the command line asks."""
     if "--explain" in (sys.argv[1:] if arguments is None else arguments):
-        print(explain(command_line.parser().parse_args(arguments)), flush=True)
+        options = command_line.parser().parse_args(arguments)
+        print(explain(CharLM, options.cell or "lstm", options.seed), flush=True)
         return
-    options, text, letters, model = prepare(arguments)
+    options, text, letters, model = prepare(arguments, CharLM)
     if options.sample:
         write_samples(model, letters, options, options.sample)
     else:

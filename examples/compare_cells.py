@@ -3,8 +3,8 @@
     python examples/compare_cells.py                       # under two minutes on two cores
     python examples/compare_cells.py --text novel.txt --hidden 128 --layers 2 --epochs 3
 
-The model, the training loop and the measure are those of char_lm.py. All three have states of the same size and read the same
-characters; an LSTM then has four times the recurrent parameters of an RNN, a GRU three times. Each has the learning rate that suits it.
+The model and the training loop are those of char_lm.py. All three have states of the same size and read the same characters; an LSTM
+then has four times the recurrent parameters of an RNN, a GRU three times. Each has the learning rate that suits it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import options as command_line
 import running
-from char_lm import CharLM, bits_per_character, train
+from char_lm import CharLM, train
+from measuring import bits_per_character
 from ngram import NGram
 from plots import smooth
 from saved_model import load_model, put_weights, save_model

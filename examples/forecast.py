@@ -1,7 +1,7 @@
 """The next months of El Niño: an MLP that sees the last values, against RNN, LSTM and GRU that keep a state.
 
     python examples/forecast.py                      # half a minute
-    python examples/forecast.py --data examples/data/sunspots.csv --epochs 15
+    python examples/forecast.py --data examples/data/seattle.csv --column temp_max
     python examples/forecast.py --data mine.csv --column price --changes
     python examples/forecast.py --load out/forecast/model.safetensors
 

@@ -1,7 +1,9 @@
-"""The text a character model reads: where it comes from, its vocabulary, its split, and its cut into parallel streams."""
+"""The text a model reads: where it comes from, its characters or words, its vocabulary, its split, and its cut into parallel streams."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -10,9 +12,9 @@ import numpy as np
 
 from minigrad_nn import Vocabulary
 
-__all__ = ["numbered", "parallel_streams", "python_help", "read_text", "split", "vocabulary"]
+__all__ = ["UNKNOWN", "frequent", "numbered", "parallel_streams", "python_help", "read_text", "split", "vocabulary", "words"]
 
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for every character that the training part lacks
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for every character or word that the training part lacks
 
 
 def python_help() -> str:
@@ -39,8 +41,22 @@ def split(text: str) -> tuple[str, str]:
     return text[:border], text[border:]
 
 
+def words(text: str) -> list[str]:
+    """The words of a text in small letters, and its punctuation: a run of one sign is one.
+
+    >>> words("Spam, spam -- and EGGS_2!")
+    ['spam', ',', 'spam', '--', 'and', 'eggs_2', '!']
+    """
+    return [found[0] for found in re.finditer(r"\w+|([^\w\s])\1*", text.lower())]
+
+
+def frequent(tokens: Iterable[str], least: int) -> set[str]:
+    """The tokens that come at least so often."""
+    return {token for token, count in Counter(tokens).items() if count >= least}
+
+
 def vocabulary(characters: Iterable[str]) -> Vocabulary:
-    """The characters of a text, each once, numbered from 1 in the order of their code points; 0 is any other character.
+    """The characters of a text, or words, each once, numbered from 1 in the order of their code points; 0 is any other one.
 
     >>> letters = vocabulary("banana")
     >>> letters.encode("nab!"), len(letters)
@@ -49,8 +65,8 @@ def vocabulary(characters: Iterable[str]) -> Vocabulary:
     return Vocabulary(set(characters), specials=(UNKNOWN,), unknown=UNKNOWN)
 
 
-def numbered(letters: Vocabulary, text: str) -> np.ndarray:
-    """The number of each character."""
+def numbered(letters: Vocabulary, text: Iterable[str]) -> np.ndarray:
+    """The number of each character, or of each word."""
     return np.array(letters.encode(text), dtype=np.int64)
 
 

@@ -685,7 +685,8 @@ class Tensor(Variable):
 
     # In place. Comparisons write 0 and 1 in the tensor's own dtype, as PyTorch's do.
     copy_, fill_, zero_, fill_diagonal_ = ops.inplace.copy_, ops.inplace.fill_, ops.inplace.zero_, ops.inplace.fill_diagonal_
-    add_, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    __iadd__, sub_, mul_, div_, pow_ = (in_place(each) for each in (ops.add, ops.sub, ops.mul, ops.div, ops.pow))
+    add_ = ops.inplace.either_order(__iadd__)
     subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, div_
     floor_divide_, remainder_, fmod_, lerp_ = (in_place(each) for each in (ops.floor_divide, ops.remainder, ops.fmod, ops.lerp))
     addcmul_, addcdiv_, float_power_ = (in_place(each) for each in (ops.addcmul, ops.addcdiv, ops.float_power))
@@ -722,7 +723,7 @@ class Tensor(Variable):
     )
     squeeze_, unsqueeze_, transpose_, t_ = (turned(each) for each in (ops.squeeze, ops.unsqueeze, ops.transpose, ops.t))
     swapaxes_ = swapdims_ = transpose_
-    __iadd__, __isub__, __imul__, __itruediv__, __ipow__ = add_, sub_, mul_, div_, pow_
+    __isub__, __imul__, __itruediv__, __ipow__ = sub_, mul_, div_, pow_
     __ifloordiv__, __imod__, __ilshift__, __irshift__ = floor_divide_, remainder_, bitwise_left_shift_, bitwise_right_shift_
     __iand__, __ior__, __ixor__ = bitwise_and_, bitwise_or_, bitwise_xor_
 

@@ -127,12 +127,14 @@ def test_options_left_out_are_filled_in_only_where_nothing_was_said():
 
 
 @pytest.mark.parametrize(
-    "name, column, rows, years", [("elnino.csv", "nino3.4", 732, (1950, 2010)), ("sunspots.csv", None, 3120, (1749, 2008))]
+    "name, column, rows, first, last",
+    [("elnino.csv", "nino3.4", 732, "1950-01", "2010-12"), ("seattle.csv", None, 1461, "2012-01-01", "2015-12-31")],
 )
-def test_the_series_that_are_shipped_are_whole(name, column, rows, years):
+def test_the_series_that_are_shipped_are_whole(name, column, rows, first, last):
     assert len(series.read_series(str(EXAMPLES / "data" / name), column)[1]) == rows
-    months = [line[:7] for line in (EXAMPLES / "data" / name).read_text(encoding="utf-8").splitlines()[2:]]
-    assert months == [f"{year}-{month:02d}" for year in range(years[0], years[1] + 1) for month in range(1, 13)]
+    dates = [line.split(",")[0] for line in (EXAMPLES / "data" / name).read_text(encoding="utf-8").splitlines()[2:]]
+    assert dates == sorted(set(dates)) and len(dates) == rows and (dates[0], dates[-1]) == (first, last)
+    assert name in (EXAMPLES / "data" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("changes", [False, True])

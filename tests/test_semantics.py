@@ -194,3 +194,20 @@ def test_an_index_assigned_through_may_change_later():
 def test_integers_and_bools_want_no_gradient():
     x = T.ones(2, requires_grad=True)
     assert not any(each.requires_grad for each in (x.long(), x.int(), x.bool(), x.to(T.uint8))) and x.double().requires_grad
+
+
+def test_a_tensor_without_axes_is_formatted_as_its_number():
+    loss = T.tensor(0.5, requires_grad=True)
+    assert f"{loss} {T.tensor(2)} {T.tensor(True)} {loss:.2f} {loss * 2}" == "0.5 2 True 0.50 1.0"
+    assert f"{T.ones(1)}" == "tensor([1.])" and f"{T.nn.Parameter(T.tensor(1.0))}".startswith("Parameter containing:")
+
+
+def test_add_in_place_takes_the_old_order_with_a_warning():
+    x = T.ones(2)
+    with pytest.warns(UserWarning, match=r"write x.add_\(y, alpha=alpha\)"):
+        assert x.add_(-0.5, T.tensor([1.0, 2.0])) is x
+    assert x.tolist() == [0.5, 0]
+    for wrong in ((T.ones(2), 2), (1, T.ones(2), 3), ("1", T.ones(2))):
+        with pytest.raises(TypeError):
+            x.add_(*wrong)
+    assert x.tolist() == [0.5, 0]

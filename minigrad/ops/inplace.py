@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,19 @@ def in_place(operation: Callable[..., Any]) -> Callable[..., Tensor]:
     changed.__name__ = changed.__qualname__ = operation.__name__ + "_"
     changed.__doc__ = f"`{operation.__name__}`, written into the tensor itself, which is returned."
     return changed
+
+
+def either_order(add_: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`add_` that also takes the number before the tensor, as programs of before 2020 have it, and warns as PyTorch does."""
+
+    @functools.wraps(add_)
+    def added(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and not kwargs and isinstance(args[0], (int, float)) and isinstance(args[1], Variable):
+            warnings.warn("x.add_(alpha, y) is an old form; write x.add_(y, alpha=alpha)", UserWarning, stacklevel=2)
+            return add_(x, args[1], alpha=args[0])
+        return add_(x, *args, **kwargs)
+
+    return added
 
 
 def require_changeable(x: Any) -> None:

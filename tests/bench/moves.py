@@ -50,7 +50,7 @@ UNDONE = {  # variant: (the moves, what is done instead)
     "move-weights-per-step": (Moves(weights="step"), "dx, dW_ih, dW_hh and db at every step"),
     "move-weights-per-sequence": (Moves(weights="sequence"), "dx, dW_ih, dW_hh and db once, after the whole walk back"),
 }
-SIZES = {  # variant: (attribute of the backend, its value, what that means)
+SIZES = {  # variant: (attribute of the backend or of cores.py, its value, what that means)
     "sizes-usual": ("panel_rows", None, "as they are"),
     "sizes-run-of-one-step": ("run_elements", 1, "every step a run of its own"),
     "sizes-run-of-128K": ("run_elements", 2**17, "runs twice as long"),
@@ -59,6 +59,7 @@ SIZES = {  # variant: (attribute of the backend, its value, what that means)
     "sizes-panel-of-256": ("panel_rows", 2**8, "panels of 256 rows"),
     "sizes-panel-of-4096": ("panel_rows", 2**12, "panels of 4 096 rows"),
     "sizes-one-panel": ("panel_rows", 2**40, "the whole sequence one panel"),
+    "sizes-whole": ("FEWEST_ROWS", 2**40, "the batch is not shared; each product takes all cores"),
 }
 VARIANTS = (*UNDONE, *(f"{name}-{kind}" for name in SIZES for kind in race.KINDS))
 
@@ -69,8 +70,9 @@ PHRASES = {
     "tanh(½a)": ("move-four-tanh", "move-exp"),
     "kept for backward": ("move-keep-cells",),
     "slope": ("move-slopes-per-step",),
-    "products over many steps": ("move-weights-per-step", "move-weights-per-sequence"),
+    "products over": ("move-weights-per-step", "move-weights-per-sequence"),
     "Numba": ("plain",),
+    "shared among cores": tuple(f"sizes-whole-{kind}" for kind in race.KINDS),
 }
 
 
@@ -91,22 +93,22 @@ def _variant(name: str) -> Callable[..., Results]:
 
 def _sized(name: str, shape: tuple[int, ...]) -> Job:
     from minigrad import backend
+    from minigrad_nn.kernels import cores
 
     name, _, kind = name.rpartition("-")
     attribute, value, _ = SIZES[name]
-    if not hasattr(backend.CPU, attribute):
-        raise AttributeError(f"the backend has no {attribute} any more: bring SIZES in moves.py up to date")
-    if value is not None:
-        setattr(backend.CPU, attribute, value)
+    owner: Any = next((each for each in (backend.CPU, cores) if hasattr(each, attribute)), None)
+    if owner is None:
+        raise AttributeError(f"nobody has {attribute} any more: bring SIZES in moves.py up to date")
+    usual = getattr(owner, attribute)
     once = race.job(Library("minigrad"), race.cell("train", kind, shape))
 
     def prepare() -> None:  # a process times several variants in turn: each must find its own size, and leave the usual one
-        if value is not None:
-            setattr(backend.CPU, attribute, value)
+        setattr(owner, attribute, usual if value is None else value)
 
     def work(_: Any) -> None:
         once.work(None)
-        vars(backend.CPU).pop(attribute, None)
+        setattr(owner, attribute, usual)
 
     return Job(work, 1, prepare)
 
