@@ -1,4 +1,4 @@
-"""A confusion matrix: what is taken for what."""
+"""A confusion matrix as a picture: what is taken for what."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ from pathlib import Path
 import numpy as np
 from running import pyplot
 
-__all__ = ["confusion_matrix", "confusion_picture"]
-
-
-def confusion_matrix(truth: Sequence[int], guess: Sequence[int], V: int) -> np.ndarray:
-    """(V, V): how often the label of each row was taken for that of each column.
-
-    >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    matrix = np.zeros((V, V), dtype=np.int64)
-    np.add.at(matrix, (np.asarray(truth, dtype=np.int64), np.asarray(guess, dtype=np.int64)), 1)
-    return matrix
+__all__ = ["confusion_picture"]
 
 
 def confusion_picture(path: Path, matrix: np.ndarray, labels: Sequence[str], title: str) -> str:
-    """Draw each row's shares as shades and the counts as numbers; returns a line that says what was done."""
+    """Draw what each row's label was taken for: the (V, V) counts as numbers, their shares of the row as shades.
+
+    Returns a line that says what was done.
+    """
     plots = pyplot()
     if plots is None:
         return "no confusion matrix"

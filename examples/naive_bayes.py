@@ -29,25 +29,23 @@ class NaiveBayes:
     """
 
     def __init__(self, alpha: float = 1) -> None:
-        self.alpha = alpha
+        self.alpha = alpha  # may be changed after fit, which only counts
         self.numbers: dict[str, int] = {}
 
     def fit(self, texts: Sequence[Iterable[str]], labels: Sequence[int], V: int) -> NaiveBayes:
         """Count the features of texts with labels from 0 to V - 1; returns the model."""
-        features = [[self.numbers.setdefault(each, len(self.numbers)) for each in text] for text in texts]
-        counts = np.zeros((len(self.numbers), V))
-        for text, label in zip(features, labels):
-            np.add.at(counts[:, label], np.array(text, dtype=np.int64), 1)
-        counts += self.alpha
-        self.log_likelihood = np.log(counts / counts.sum(axis=0))  # (features, V)
+        cells = [self.numbers.setdefault(each, len(self.numbers)) * V + label for text, label in zip(texts, labels) for each in text]
+        self.counts = np.bincount(np.array(cells, dtype=np.int64), minlength=len(self.numbers) * V).reshape(-1, V)  # (features, V)
         with np.errstate(divide="ignore"):  # a label without a text is never the likeliest: log 0 = -inf
             self.log_prior = np.log(np.bincount(labels, minlength=V) / len(labels))  # (V,)
         return self
 
     def predict(self, texts: Sequence[Iterable[str]]) -> np.ndarray:
         """(N,): the likeliest label of each text."""
+        smoothed = self.counts + self.alpha
+        log_likelihood = np.log(smoothed / smoothed.sum(axis=0))  # (features, V)
         known = [[self.numbers[each] for each in text if each in self.numbers] for text in texts]
-        scores = [self.log_prior + self.log_likelihood[np.array(text, dtype=np.int64)].sum(axis=0) for text in known]
+        scores = [self.log_prior + log_likelihood[np.array(text, dtype=np.int64)].sum(axis=0) for text in known]
         return np.array(scores).reshape(len(texts), -1).argmax(axis=1)
 
 
@@ -67,15 +65,22 @@ def baselines(train: Pairs, held_out: Pairs, labels: Sequence[str], readings: Ma
         fitted = tried = train
     found = []
     for name, features in readings.items():
-        right = {alpha: float((_guess(alpha, fitted, tried, labels, features) == _numbers(tried, labels)).mean()) for alpha in ALPHAS}
+        guesses = _guesses(fitted, tried, labels, features, ALPHAS)
+        right = {alpha: float((guess == _numbers(tried, labels)).mean()) for alpha, guess in guesses.items()}
         alpha = max(ALPHAS, key=lambda each: right[each])
-        found.append(Baseline(name, alpha, right[alpha], _guess(alpha, train, held_out, labels, features)))
+        found.append(Baseline(name, alpha, right[alpha], _guesses(train, held_out, labels, features, [alpha])[alpha]))
     return sorted(reversed(found), key=lambda each: each.validated)  # of equals, the one named first stands last
 
 
-def _guess(alpha: float, train: Pairs, asked: Pairs, labels: Sequence[str], features: Reading) -> np.ndarray:
-    model = NaiveBayes(alpha).fit([features(text) for text, _ in train], _numbers(train, labels), len(labels))
-    return model.predict([features(text) for text, _ in asked])
+def _guesses(train: Pairs, asked: Pairs, labels: Sequence[str], features: Reading, alphas: Iterable[float]) -> dict[float, np.ndarray]:
+    """What naive Bayes says with each smoothing; the texts are read and counted once."""
+    model = NaiveBayes().fit([features(text) for text, _ in train], _numbers(train, labels), len(labels))
+    texts = [features(text) for text, _ in asked]
+    found = {}
+    for alpha in alphas:
+        model.alpha = alpha
+        found[alpha] = model.predict(texts)
+    return found
 
 
 def _numbers(pairs: Pairs, labels: Sequence[str]) -> list[int]:

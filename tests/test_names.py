@@ -18,7 +18,7 @@ from naive_bayes import ALPHAS, NaiveBayes, baselines, character_ngrams  # noqa:
 
 PROGRAM = [sys.executable, "-W", "error", str(ROOT / "examples" / "names.py")]
 ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-LAST_LINE = re.compile(r"held-out accuracy: GRU (\d\.\d+), single letters (\d\.\d+)")
+LAST_LINE = re.compile(r"held-out accuracy: GRU (\d\.\d+), 1 to 2 letters (\d\.\d+)")
 
 
 def run(*arguments, status=0, environment=ENVIRONMENT):
@@ -47,16 +47,16 @@ def table(tmp_path_factory):
 
 @pytest.mark.host_only("runs a program of its own")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_quick_run_on_real_names_beats_single_letters(seed, tmp_path):
+def test_a_quick_run_on_real_names_beats_pairs_of_letters(seed, tmp_path):
     pytest.importorskip("faker")
-    gru, letters = accuracies(run("--quick", "--seed", seed, "--out", tmp_path))
-    assert gru > letters + 0.02
+    gru, pairs = accuracies(run("--quick", "--seed", seed, "--out", tmp_path))
+    assert gru > pairs + 0.01
 
 
 @pytest.mark.host_only("runs a program of its own")
 def test_other_data_train_save_load_and_ask(table, tmp_path):
     printed = run("--quick", "--data", table, "--out", tmp_path)
-    assert accuracies(printed)[0] > 0.95 and accuracies(printed)[1] < 0.7
+    assert accuracies(printed)[0] > 0.95
     model = tmp_path / "model.safetensors"
     again = run("--quick", "--data", table, "--load", model, "--out", tmp_path / "again")
     assert again.splitlines()[-1] == printed.splitlines()[-1]
@@ -77,7 +77,7 @@ def test_settings_are_tried_on_a_part_of_the_training_texts(table, tmp_path):
     pairs = clean(read_tsv(str(table), label_first=False))
     train, held_out = split(split(pairs)[0], digit=1)
     printed = run("--quick", "--data", table, "--epochs", 1, "--validate", "--out", tmp_path)
-    assert printed.startswith(f"{len(train)} names of 2 languages to train on, {len(held_out)} held out")
+    assert printed.startswith(f"{len(train)} texts of 2 labels to train on, {len(held_out)} held out")
 
 
 REFUSED = [
@@ -127,13 +127,14 @@ def test_real_names_come_once_and_from_one_language():
     assert {label for _, label in held_out} == {label for _, label in train}
 
 
-def test_a_name_has_the_same_scores_alone_and_beside_longer_ones():
+@pytest.mark.parametrize("kind", [names.NameClassifier, names.WithRuns])
+def test_a_name_has_the_same_scores_alone_and_beside_longer_ones(kind):
     mg.manual_seed(0)
-    model = names.NameClassifier(letters=9, languages=3, embedding=4, hidden=5).eval()
-    examples = [(mg.tensor([2, 3]), 0), (mg.tensor([4, 5, 6, 7, 8]), 1), (mg.tensor([1]), 2)]
+    model = kind(tokens=9, languages=3, embedding=4, hidden=5).eval()
+    examples = [(mg.tensor(each), label) for label, each in enumerate([[2, 3, 4, 5, 6, 7], [4, 5, 6, 7, 8] * 3, [1, 2, 1]])]
     x, lengths, y = names.pad(examples)
     together = model(x, lengths.cpu())
-    assert y.tolist() == [0, 1, 2]
+    assert x.shape == (5, 3, 3) and lengths.tolist() == [2, 5, 1] and y.tolist() == [0, 1, 2]
     for row, example in enumerate(examples):
         x, lengths, _ = names.pad([example])
         assert mg.allclose(model(x, lengths.cpu())[0], together[row], atol=1e-6)
