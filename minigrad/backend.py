@@ -566,6 +566,8 @@ def _load_cuda() -> Backend:
         cupy = importlib.import_module("cupy")
     except ImportError as problem:
         raise RuntimeError(f"device 'cuda': CuPy is installed but cannot be imported ({problem}); install it anew") from problem
+    except OSError as problem:
+        raise RuntimeError(f"device 'cuda': CuPy finds no place for what it compiles ({problem}); set CUPY_CACHE_DIR to a folder") from problem
     if not cupy.is_available():
         raise RuntimeError(f"device 'cuda': CuPy {cupy.__version__} is installed but finds no usable NVIDIA GPU or driver; see nvidia-smi")
     return register(CudaBackend(cupy), cupy.ndarray)
