@@ -203,7 +203,8 @@ class Tests:
     """What pytest -vv says, test by test: it may be stopped before it sums up."""
 
     HOW = "(PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)"
-    BY_XDIST, PLAIN = re.compile(rf"\[gw\d+\] \[ *\d+%\] {HOW} (\S+\.py::.*)"), re.compile(rf"(\S+\.py::.*?) {HOW}( .*)?$")
+    BY_XDIST, PLAIN = re.compile(rf"\[gw\d+\] \[ *\d+%\] {HOW} (\S*::.*)"), re.compile(rf"(\S*::.*?) {HOW}( .*)?$")
+    SUMMED, DIED = re.compile(r"(FAILED|ERROR) (\S*::.*?)(?: - .*)?$"), re.compile(r"worker '\w+' crashed while running '(.*)'$")
 
     def __init__(self) -> None:
         self.how: dict[str, str] = {}
@@ -212,13 +213,19 @@ class Tests:
     def hear(self, line: str) -> None:
         """A line of pytest's: all go to the log, those that tell of failures are shown."""
         line = line.strip()
-        ended = self.BY_XDIST.match(line), self.PLAIN.match(line)
-        how, name = ended[0].groups() if ended[0] else (ended[1][2], ended[1][1]) if ended[1] else ("", "")
-        if name and self.how.get(name) not in ("FAILED", "ERROR"):
-            self.how[name] = how
+        if found := self.BY_XDIST.match(line) or self.SUMMED.match(line):
+            self._ended(found[2], found[1])
+        elif found := self.DIED.match(line):
+            self._ended(found[1], "FAILED")
+        elif found := self.PLAIN.match(line):
+            self._ended(found[1], found[2])
         self.last = line or self.last
         bad = re.match(r"E  |.*(\bFAILED\b|\bERROR\b|[cC]rashed|Timeout|Fatal)", line)
         say(f"    {line[:300]}") if bad else note(line)
+
+    def _ended(self, name: str, how: str) -> None:
+        if self.how.get(name) not in ("FAILED", "ERROR"):  # a test can fail, and then its end too
+            self.how[name] = how
 
     def summed_up(self, status: int | None) -> Outcome:
         """How many ended how, those that failed by name."""
@@ -226,7 +233,10 @@ class Tests:
         bad = [name for name, how in self.how.items() if how in ("FAILED", "ERROR")]
         counts = [f"{seen.count(how)} {word}" for how, word in (("PASSED", "passed"), ("SKIPPED", "skipped")) if how in seen]
         text = ", ".join([*counts, *([f"{len(bad)} failed"] if bad else [])]) or f"no test ended ({self.last[:200]})"
-        text += ", then the time was used up" if status is None else "" if status in (0, 1) else f"; pytest ended with {status}"
+        if status is None:
+            text += ", then the time was used up"
+        elif status != (1 if bad else 0):
+            text += f"; pytest ended with {status}"
         named = f": {'; '.join(bad[:8])}{' …' if len(bad) > 8 else ''}" if bad else ""
         return text + named, not bad and bool(seen) and status in (0, None)
 
