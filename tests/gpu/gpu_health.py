@@ -1,4 +1,4 @@
-"""A plugin of pytest for runs on a GPU: where it answers no more, the process ends, instead of failing every test that is left."""
+"""A plugin of pytest for runs on a GPU: failures are told at once, and where the GPU answers no more, the process ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ from typing import Any
 
 import pytest
 from gpu_worker import UNUSABLE, usable
+
+_reporters: list[Any] = []
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own has made the reporter
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember who writes; processes of pytest-xdist have nobody, they send what they find to the one that has."""
+    _reporters[:] = filter(None, [config.pluginmanager.get_plugin("terminalreporter")])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """What broke a test, and where, not only when all tests are over."""
+    for reporter in _reporters:
+        if report.failed:
+            told = [line for line in report.longreprtext.splitlines() if line.startswith("E ") or ": in " in line]
+            reporter.write_line("\n" + "\n".join(told[-12:]))
 
 
 @pytest.hookimpl(wrapper=True)

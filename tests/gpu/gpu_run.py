@@ -208,7 +208,7 @@ class Tests:
 
     def __init__(self) -> None:
         self.how: dict[str, str] = {}
-        self.last = ""
+        self.last, self.over = "", False
 
     def hear(self, line: str) -> None:
         """A line of pytest's: all go to the log, those that tell of failures are shown."""
@@ -220,8 +220,9 @@ class Tests:
         elif found := self.PLAIN.match(line):
             self._ended(found[1], found[2])
         self.last = line or self.last
-        bad = re.match(r"E  |.*(\bFAILED\b|\bERROR\b|[cC]rashed|Timeout|Fatal)", line)
-        say(f"    {line[:300]}") if bad else note(line)
+        self.over = self.over or bool(re.match(r"=+ (FAILURES|ERRORS) =+", line))  # told already, by gpu_health.py
+        bad = re.match(r"E  |.*(: in |\bFAILED\b|\bERROR\b|[cC]rashed|Timeout|Fatal)", line)
+        say(f"    {line[:300]}") if bad and not self.over else note(line)
 
     def _ended(self, name: str, how: str) -> None:
         if self.how.get(name) not in ("FAILED", "ERROR"):  # a test can fail, and then its end too

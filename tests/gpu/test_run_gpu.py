@@ -179,6 +179,14 @@ def test_what_pytest_said_is_summed_up(lines, status, outcome):
     assert tests.summed_up(status) == outcome
 
 
+def test_what_breaks_a_test_is_shown_once(capsys):
+    tests = gpu_run.Tests()
+    shown = ["t/a.py::b FAILED [  1%]", "t/a.py:3: in b", "E   assert 1 == 2"]
+    for line in (*shown, "t/a.py::c PASSED [  2%]", "=== FAILURES ===", shown[-1]):
+        tests.hear(line)
+    assert capsys.readouterr().out.split("\n    ") == [f"    {shown[0]}", shown[1], shown[2] + "\n"]
+
+
 def test_missing_tools_are_said_and_nothing_else(monkeypatch):
     monkeypatch.setattr(gpu_run.shutil, "which", lambda name: None)
     monkeypatch.setattr(gpu_run, "Path", lambda text: SimpleNamespace(exists=lambda: False))
