@@ -606,6 +606,9 @@ def _load_cuda() -> Backend:
         cupy = importlib.import_module("cupy")
     except ImportError as problem:
         raise RuntimeError(f"device 'cuda': CuPy is installed but cannot be imported ({problem}); install it anew") from problem
+    except OSError as problem:
+        where = "set CUPY_CACHE_DIR to a folder"
+        raise RuntimeError(f"device 'cuda': CuPy finds no place for what it compiles ({problem}); {where}") from problem
     if not cupy.is_available():
         raise RuntimeError(f"device 'cuda': CuPy {cupy.__version__} is installed but finds no usable NVIDIA GPU or driver; see nvidia-smi")
     return register(CudaBackend(cupy), cupy.ndarray)

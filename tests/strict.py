@@ -35,7 +35,10 @@ WAITING = {
     "percentile", "quantile", "ravel_multi_index", "setdiff1d", "trim_zeros", "union1d", "unravel_index",
 }  # fmt: skip
 MAKING = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"}  # take host arrays, which they copy
-ABOUT = {"result_type", "promote_types", "can_cast", "min_scalar_type", "ndim", "shape", "size", "broadcast_shapes", "isscalar"}
+ABOUT = {  # answered by the host, in Python's own types
+    "result_type", "promote_types", "can_cast", "min_scalar_type", "ndim", "shape", "size", "broadcast_shapes", "isscalar",
+    "may_share_memory", "shares_memory", "isrealobj", "iscomplexobj",
+}  # fmt: skip
 
 
 class Counted:
@@ -257,6 +260,8 @@ def _function(name: str) -> Any:
     def function(*args: Any, **kwargs: Any) -> Any:
         check_call(name, words, args, kwargs)
         _refuse_lists(name, args)
+        for each in args[: ARRAYS_FIRST.get(name, 0)]:
+            _device_array(each, name)
         if name in WAITING or (name == "where" and len(args) == 1):
             wait(name)
         result = numpy(*[held(each, name) for each in args], **{key: held(each, name) for key, each in kwargs.items()})
@@ -265,6 +270,7 @@ def _function(name: str) -> Any:
     return function
 
 
+ARRAYS_FIRST = {"dot": 2, "where": 1}  # how many arguments cannot be numbers, where others can
 TAKING_LISTS = {"concatenate", "stack", "vstack", "hstack", "dstack", "column_stack", "concat", "broadcast_arrays", "lexsort"}
 
 
@@ -288,21 +294,31 @@ def _make(name: str) -> Any:
                 raise TypeError(f"{name}: a list of arrays; use stack")
             copied(name)
             return StrictArray(np.array(a, *args, **{key: each for key, each in kwargs.items() if key != "copy"}))
-        if a._held.ndim == 0 and name == "ascontiguousarray":
-            return a if a._held.flags.c_contiguous else StrictArray(a._held.copy())
         result = getattr(np, name)(a._held, *args, **kwargs)
         return a if result is a._held else made(result, a)
 
     return function
 
 
-@quiet
-def _argsort(a: Any, *args: Any, **kwargs: Any) -> Any:
-    check_call("argsort", NAMES["functions"]["argsort"], (a, *args), kwargs)
-    kind = kwargs.pop("kind", "stable")
-    if kind not in (None, "stable"):
-        raise ValueError(f"argsort: CuPy knows one kind of sorting, 'stable', got {kind!r}")
-    return made(np.argsort(held(a, "argsort"), *args, kind="stable", **kwargs))
+def _sorting(name: str) -> Any:
+    words = NAMES["functions"][name]
+
+    @quiet
+    def sorting(a: Any, *args: Any, **kwargs: Any) -> Any:
+        check_call(name, words, (a, *args), kwargs)
+        kind = kwargs.pop("kind", args[1] if len(args) > 1 else None)
+        if kind not in (None, "stable"):
+            raise ValueError(f"{name}: CuPy knows one kind of sorting, 'stable', got {kind!r}")
+        return made(getattr(np, name)(_device_array(a, name), *args[:1], kind="stable", **kwargs))
+
+    return sorting
+
+
+def _device_array(given: Any, what: str) -> Any:
+    """What NumPy shall compute with in place of an argument that has to be an array of the device."""
+    if given.__class__ is not StrictArray:
+        raise TypeError(f"{what}: {type(given).__name__} {given!r} where CuPy wants an array")
+    return given._held
 
 
 def _like(name: str) -> Any:
@@ -312,7 +328,7 @@ def _like(name: str) -> Any:
         check_call(name, words, (a, *args), kwargs)
         if kwargs.get("shape") == ():  # CuPy takes it for no shape given
             kwargs.pop("shape")
-        return made(getattr(np, name)(held(a, name), *[held(each, name) for each in args], **kwargs))
+        return made(getattr(np, name)(_device_array(a, name), *[held(each, name) for each in args], **kwargs))
 
     return like
 
@@ -347,7 +363,8 @@ def _asnumpy(a: Any, *args: Any, **kwargs: Any) -> Any:
     return a.get()
 
 
-SPECIAL_FORMS = {**{name: _make(name) for name in MAKING}, "asnumpy": _asnumpy, "argsort": _argsort, "bincount": _bincount}
+SPECIAL_FORMS = {**{name: _make(name) for name in MAKING}, "asnumpy": _asnumpy, "bincount": _bincount}
+SPECIAL_FORMS |= {name: _sorting(name) for name in ("sort", "argsort")}
 SPECIAL_FORMS |= {"unique": _unique, "nan_to_num": _nan_to_num}
 SPECIAL_FORMS |= {name: _like(name) for name in ("zeros_like", "ones_like", "empty_like", "full_like")}
 
@@ -674,7 +691,7 @@ def _operator(name: str, reflected: bool = False) -> Any:
     @quiet
     def binary(self: StrictArray, other: Any) -> Any:
         if other.__class__ is not StrictArray and not isinstance(other, NUMBERS):
-            if isinstance(other, (np.ndarray, list, tuple)):
+            if isinstance(other, (np.ndarray, list, tuple, str, types.NoneType)):
                 raise TypeError(f"{name}: unsupported type {type(other).__name__} beside an array of the device")
             return NotImplemented
         if name != "matmul":

@@ -46,8 +46,8 @@ DIFFERENT = [
 
 ON_THE_CPU = {  # asked of NumPy's arrays, or of the CPU by name
     "v*A", "v==A", "np.asarray(x)", "np.array(x)", "np.array([v,v])", "np.concatenate([v,v])", "np.stack([v,v])", "np.where(m,v,0)",
-    "np.dot(A,v.double())", "np.allclose(v,A)", "np.from_dlpack(x)", "isinstance(x,T.FloatTensor)", "x.device.type", "x.get_device()",
-    "A + v", "A @ v.double()", "A < v", "A/v", "A==v", "np.multiply(A,v.double())", "np.minimum(A,v.double())",
+    "np.dot(A,v.double())", "np.allclose(v,A)", "np.from_dlpack(x)", "isinstance(x,T.FloatTensor)", "x.is_cuda", "x.device.type",
+    "x.get_device()", "A + v", "A @ v.double()", "A < v", "A/v", "A==v", "np.multiply(A,v.double())", "np.minimum(A,v.double())",
 }  # fmt: skip
 
 

@@ -709,6 +709,13 @@ def test_cupy_that_cannot_be_imported_is_told(monkeypatch):
         backend._load_cuda()
 
 
+def test_cupy_that_cannot_write_to_its_own_folder_is_told(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(backend.importlib, "import_module", lambda name: (_ for _ in ()).throw(PermissionError("'/root/.cupy'")))
+    with pytest.raises(RuntimeError, match=r"no place for what it compiles \('/root/.cupy'\); set CUPY_CACHE_DIR"):
+        backend._load_cuda()
+
+
 def test_cuda_asks_cupy(monkeypatch):
     """The functions of minigrad.cuda on a library that has what they ask CuPy for."""
     monkeypatch.setattr(mg.cuda, "_cupy", lambda: strict.LIBRARY)

@@ -248,7 +248,7 @@ class TestPackedSequence:
             changed = getattr(given, name)()
             assert changed.data.dtype is not given.data.dtype and changed.batch_sizes is given.batch_sizes
         assert given.char().data.dtype is mg.int8 and given.byte().data.dtype is mg.uint8
-        assert not given.is_cuda and not given.is_pinned()
+        assert given.is_cuda == (given.data.device.type == "cuda") and not given.cpu().is_cuda and not given.is_pinned()
         assert given.to("cpu", mg.float64).data.dtype is mg.float64
 
     @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))])

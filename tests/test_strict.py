@@ -62,6 +62,10 @@ REFUSED = {
     "elements a function has not": lambda x: xp.bitwise_and(x, x),
     "elements an operator has not": lambda x: -xp.ones(2, bool),
     "bools told apart by rows": lambda x: xp.unique(xp.ones((2, 2), bool), axis=0),
+    "a number for an array": lambda x: xp.ones_like(1.0),
+    "a number as a factor of dot": lambda x: xp.dot(x, 2.0),
+    "a number as a condition": lambda x: xp.where(True, x, 0.0),
+    "compared with a text": lambda x: x == "x",
     "index()": lambda x: [1, 2][x[0].astype(np.int64)],
     "add.at of int64": lambda x: xp.add.at(device(0, dtype=np.int64), device(0, dtype=np.int64), device(1, dtype=np.int64)),
 }
@@ -162,6 +166,17 @@ def test_a_shape_without_axes_counts_as_none_given():
     for name in ("zeros_like", "ones_like", "empty_like"):
         assert getattr(xp, name)(device(1, 2), shape=()).shape == (2,) and getattr(xp, name)(device(1, 2), shape=(3, 1)).shape == (3, 1)
     assert xp.full_like(device(1, 2), 3, shape=()).shape == (2,)
+
+
+def test_an_array_in_order_has_an_axis():
+    assert xp.ascontiguousarray(device(1)[0]).shape == (1,)
+
+
+def test_there_is_one_kind_of_sorting():
+    for sort in (xp.sort, xp.argsort):
+        assert held(sort(device(3, 1), kind="stable")) == held(sort(device(3, 1), 0, None)) == held(sort(device(3, 1)))
+        with pytest.raises(ValueError, match="one kind of sorting"):
+            sort(device(3, 1), kind="quicksort")
 
 
 def test_out_is_what_comes_back():

@@ -260,9 +260,10 @@ def train(seed, steps=60):
 
 def test_two_threads_train_as_each_would_alone():
     alone = [train(1), train(2)]
-    results = [None, None]
+    results, here = [None, None], minigrad.get_default_device()
 
     def work(place):
+        minigrad.set_default_device(here)  # a thread begins with the CPU
         results[place] = train(place + 1)
 
     threads = [threading.Thread(target=work, args=(place,)) for place in (0, 1)]

@@ -1,5 +1,6 @@
 """Views, heat, formats and the command line of minigrad.viz, held against the tape and the engine."""
 
+import importlib.util
 import json
 import math
 import os
@@ -489,7 +490,8 @@ def test_a_graph_over_a_text(tmp_path):
     headings = ["t = 0: 对", "t = 1:  ", "t = 2: <"]
     texts = ["".join(element.itertext()) for element in ElementTree.fromstring(graph.to_svg()).iter("{http://www.w3.org/2000/svg}text")]
     assert [text for text in texts if text.startswith("t = ")] == headings
-    assert headings[0] in graph.to_dot().source
+    if importlib.util.find_spec("graphviz") is not None:
+        assert headings[0] in graph.to_dot().source
     graph.save(tmp_path / "graph.json")
     assert viz.load(tmp_path / "graph.json").to_svg() == graph.to_svg()
     few = viz.graph(lstm(9)[0], max_steps=3, labels="012345678")

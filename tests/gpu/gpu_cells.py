@@ -1,4 +1,4 @@
-"""Which layers `./run gpu` measures: about forty named cells, and with --full every combination of the table."""
+"""Which layers `./run gpu` checks and measures: some forty named cells for each, and with --full every combination of the table."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ class Cell:
     def compared(self) -> bool:
         """Whether it counts in the comparison: not what is measured to understand our own kernels."""
         return self.path == "fused" and self.kernel is None
+
+
+def smoke() -> list[Cell]:
+    """The cells that are checked first: every kernel at the sizes where its code differs, then long sequences for races."""
+    sizes = {"RNN": ((1, 33, 256), (257, 1024)), "GRU": ((1, 33, 160), (161, 1024)), "LSTM": ((1, 33, 128), (129, 1024))}
+    cells = [Cell(kind, 7, 5, H, packed=True, kernel="d1") for kind, (alone, _) in sizes.items() for H in alone]
+    cells += [Cell(kind, 7, 5, H, packed=True, kernel="d2") for kind, (_, spread) in sizes.items() for H in spread]
+    cells += [Cell(kind, 7, 5, 33, directions=2, packed=packed, kernel="b") for kind in sizes for packed in (False, True)]
+    cells += [Cell(kind, 7, 5, H, directions=2, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
+    cells += [Cell("LSTM", 7, B, H, kernel=design) for B in (1, 300) for design, H in (("d1", 128), ("d2", 512))]
+    return cells + [Cell(kind, 200, 64, H, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
 
 
 def usual() -> list[Cell]:

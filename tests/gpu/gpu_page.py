@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,13 @@ ours, so above 1 minigrad is ahead. Packed batches have lengths between T/4 and 
 {summary}
 
 {table}
-{behind}{missing}"""
+{behind}{missing}
+## What each kernel takes
+
+As the compiler made them for this GPU; a block has 64 K registers in all.
+
+{resources}
+"""
 
 
 @dataclass
@@ -52,6 +58,8 @@ class Found:
     facts: dict[str, str]
     parts: list[Part] = field(default_factory=list)
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by a cell's name, as the worker printed them
+    checked: dict[str, dict[str, Any]] = field(default_factory=dict)  # the same of gpu_smoke.py
+    keep: Callable[[], None] = lambda: None  # called whenever more is known
 
 
 def ratio(row: dict[str, Any], cell: Cell) -> float | None:
@@ -81,6 +89,7 @@ def page(found: Found, cells: Sequence[Cell]) -> str:
         parts="\n".join(f"| {each.name} | {each.outcome} | {each.seconds:.0f} |" for each in found.parts),
         summary=summary(found.rows, measured),
         table=table(found.rows, measured),
+        resources=resources(found.checked),
         behind=f"\nPyTorch is ahead in {len(behind)} of them: {'; '.join(behind)}.\n" if behind else "",
         missing=f"\nNot measured, because the time was used up or the part was not run: {'; '.join(left)}.\n" if left else "",
     )
@@ -102,6 +111,33 @@ def summary(rows: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> str:
         if cell.path == "stepwise" and "ours" in rows[cell.name] and "ours" in twin:
             lines.append(f"- the kernel over our own op-by-op path, {cell.name}: {rows[cell.name]['ours'][0] / twin['ours'][0]:.1f}×")
     return "\n".join(lines)
+
+
+def trouble_of(row: dict[str, Any]) -> str:
+    """What is wrong with a cell that was checked; empty if nothing is."""
+    if "failed" in row:
+        return f"FAILED: {row['failed']}"
+    if not row["off"] <= TOLERANCE[False]:
+        return f"WRONG: off by {row['off']:.1e}"
+    return "" if row["same"] else "RACES: several runs differ"
+
+
+def checked_line(cell: Cell, row: dict[str, Any]) -> str:
+    """A line about a cell that was checked."""
+    if trouble_of(row):
+        return f"{cell.name}: {trouble_of(row)}"
+    return f"{cell.name}: off by {row['off']:.1e}; first step {row['first']:.2f} s, then {row['then'] * 1e3:.1f} ms"
+
+
+def resources(checked: dict[str, dict[str, Any]]) -> str:
+    """A table of registers, spilled bytes and shared memory."""
+    lines = [
+        f"| {name} | {registers} | {spilled} | {shared / 1024:.0f} |"
+        for row in checked.values()
+        for name, (registers, spilled, shared) in row.get("kernels", {}).items()
+    ]
+    head = "| kernel, H | registers | spilled, bytes | shared memory, KB |\n|------|---:|---:|---:|"
+    return "\n".join([head, *lines]) if lines else "Not known: the part smoke was not run."
 
 
 def table(rows: dict[str, dict[str, Any]], cells: Sequence[Cell]) -> str:

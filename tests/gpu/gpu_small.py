@@ -27,6 +27,7 @@ def main(where: str = "cuda") -> None:
     for kernel in DESIGNS:
         for kind in ("RNN", "LSTM", "GRU"):
             for H in (3, 33, 260):  # the last is for d2
+                print(kind, H, kernel, flush=True)  # how far it came, if it is stopped
                 layer, x = getattr(nn, kind)(5, H, bidirectional=True), mg.randn(4, 3, 5)
                 for given in (x, pack_padded_sequence(x, [4, 2, 1])):
                     try:
@@ -34,7 +35,7 @@ def main(where: str = "cuda") -> None:
                     except ValueError as refused:
                         if "none computes this" not in str(refused):
                             raise
-                        print(refused)
+                        print(refused, flush=True)
     mg.cuda.synchronize() if where == "cuda" else None
     print("done")
 

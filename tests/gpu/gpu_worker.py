@@ -28,6 +28,7 @@ from minigrad import backend
 from minigrad_nn.kernels.choose import DESIGNS, choose
 from minigrad_nn.utils import rnn
 
+UNUSABLE = 3  # with which a process ends that the GPU answers no more
 TF32 = os.environ.get("CUPY_TF32", "0") not in ("", "0")
 WARM, LEAST, MOST, SECONDS = 3, 5, 60, 0.4  # steps before the first is timed, how many are, and for how long they go on
 
@@ -152,8 +153,16 @@ class Bench:
         return next(served, "arrays")
 
 
-def main() -> None:
-    """Measure the cells on standard input until the seconds are used up."""
+def usable(where: str = "cuda") -> bool:
+    """Whether the GPU still answers this process: after some errors of its own it never does."""
+    try:
+        return float(mg.ones(3, device=where).sum()) == 3.0
+    except Exception:
+        return False
+
+
+def main() -> int:
+    """Measure the cells on standard input until the seconds are used up; UNUSABLE if the GPU answers no more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, required=True)
     end = time.perf_counter() + parser.parse_args().seconds
@@ -171,7 +180,10 @@ def main() -> None:
             if name in found:
                 found[name] = [statistics.median(found[name]), min(found[name]), len(found[name])]
         print(json.dumps({"cell": cell.name, **found}), flush=True)
+        if "failed" in found and not usable():
+            return UNUSABLE
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

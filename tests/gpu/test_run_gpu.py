@@ -1,18 +1,23 @@
 """What `./run gpu` does with what it finds, tried without a GPU: time, programs that fail or hang, missing tools, the page."""
 
 import argparse
+import dataclasses
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import cuda_on_cpu
 import gpu_cells
 import gpu_page
 import gpu_run
 import gpu_small
+import gpu_smoke
 import gpu_worker
 import numpy as np
 import pytest
@@ -21,10 +26,11 @@ from gpu_page import Found, Part
 from gpu_run import Budget
 
 import minigrad as mg
+from minigrad_nn.kernels.cuda import gru, lstm, rnn
 
 pytestmark = pytest.mark.host_only("about programs on the host")
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = argparse.Namespace(full=False, only=None, seconds=450.0)
+OPTIONS = argparse.Namespace(full=False, only=None, seconds=450.0, into=None)
 
 
 # --------------------------------------------------------------------------------------------------------------- cells
@@ -57,35 +63,57 @@ def test_lengths_fall_from_the_longest():
 def test_no_part_takes_what_later_parts_need():
     now = [0.0]
     budget = Budget(450, lambda: now[0])
-    assert budget.share(100, 350) == 100
+    assert budget.share(100, 150) == 100
     now[0] = 300.0
-    assert budget.share(130, 200) == 50  # the later ones keep half of what they want
+    assert budget.share(130, 100) == 50
     now[0] = 445.0
-    assert budget.share(130, 200) == 0 and budget.left == 5
+    assert budget.share(130, 100) == 0 and budget.left == 5
     now[0] = 1000.0
     assert budget.left == 0 == budget.share(130, 0)
 
 
 def test_all_parts_fit_into_eight_minutes():
-    assert sum(most for _, most in gpu_run.PARTS.values()) <= gpu_run.TOTAL <= 470
+    assert list(gpu_run.PARTS) == ["smoke", "bench", "kernels", "suite", "sanitizer"]
+    assert sum(least for _, least, _ in gpu_run.PARTS.values()) <= gpu_run.TOTAL <= 470
+    assert all(gpu_run.GRACE < least <= most for _, least, most in gpu_run.PARTS.values())
 
 
 def test_a_part_that_breaks_does_not_stop_the_others(monkeypatch):
     def breaks(seconds, found, options):
         raise OSError("no such thing\nat all")
 
-    called = []
-    parts = {"one": (breaks, 10), "two": (lambda *given: called.append(given) or ("fine", True), 20), "three": (breaks, 5)}
-    monkeypatch.setattr(gpu_run, "PARTS", parts)
-    found = Found({})
+    called, kept = [], []
+    fine = lambda *given: called.append(given) or ("fine", True)
+    monkeypatch.setattr(gpu_run, "PARTS", {"one": (breaks, 5, 10), "two": (fine, 5, 20), "three": (breaks, 85, 90)})
+    found = Found({}, keep=lambda: kept.append(len(found.parts)))
     gpu_run.run_parts(["one", "two", "three"], Budget(100), found, OPTIONS)
     assert [(each.outcome, each.good) for each in found.parts] == [
         ("broke: OSError: no such thing", False), ("fine", True), ("broke: OSError: no such thing", False),
     ]  # fmt: skip
-    assert 15 < called[0][0] <= 20
+    assert 10 < called[0][0] <= 15 and kept == [1, 2, 3]
     found = Found({})
     gpu_run.run_parts(["one", "two"], Budget(0), found, OPTIONS)
     assert [each.outcome for each in found.parts] == ["not run: no time was left"] * 2
+
+
+def test_what_is_known_is_written_when_somebody_stops_it(monkeypatch, tmp_path):
+    def slow(seconds, found, options):
+        found.checked["a"] = {"failed": "x"}
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    for name, value in (("PARTS", {"slow": (slow, 5, 10)}), ("missing", str), ("facts", lambda: {"GPU": "one"}), ("warm", lambda: None)):
+        monkeypatch.setattr(gpu_run, name, value)
+    monkeypatch.setattr(gpu_run, "ROOT", tmp_path)
+    monkeypatch.setattr(gpu_run, "PAGE", tmp_path / "docs" / "page.md")
+    try:
+        assert gpu_run.main(["--into", str(tmp_path / "into")]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    for page in (tmp_path / "docs" / "page.md", tmp_path / "into" / "page.md"):
+        assert "| slow | was stopped |" in page.read_text(encoding="utf-8")
+    assert "interrupted" in (tmp_path / "into" / "gpu.log").read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------ programs
@@ -94,43 +122,69 @@ def test_a_part_that_breaks_does_not_stop_the_others(monkeypatch):
 def test_lines_come_as_they_are_written():
     lines: list[str] = []
     code = "import sys, os; print(sys.stdin.read()); print('ä', os.environ['X']); print('err', file=sys.stderr); sys.exit(3)"
-    assert gpu_run.follow([sys.executable, "-c", code], 60, lines.append, given="in", X="y") == 3
+    assert gpu_run.follow([sys.executable, "-c", code], 600, lines.append, given="in", X="y") == 3
     assert sorted(lines) == ["err", "in", "ä y"]
 
 
-def test_a_program_that_hangs_is_asked_and_then_made_to_stop(monkeypatch):
-    timer = gpu_run.threading.Timer
-    monkeypatch.setattr(gpu_run.threading, "Timer", lambda seconds, *rest: timer(min(seconds, 4), *rest))
+def test_a_program_that_hangs_is_asked_and_then_made_to_stop():
     lines: list[str] = []
-    polite = "import time\nprint('on', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('summed up')"
+    polite = "import time\nprint('on', flush=True)\ntry: time.sleep(600)\nexcept KeyboardInterrupt: print('summed up')"
     start = time.monotonic()
-    assert gpu_run.follow([sys.executable, "-c", polite], 1.5, lines.append) is None
+    assert gpu_run.follow([sys.executable, "-c", polite], 12, lines.append) is None
     assert lines == ["on", "summed up"]
-    deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(60)"
-    assert gpu_run.follow([sys.executable, "-c", deaf], 1.5, lines.append) is None
-    assert time.monotonic() - start < 50
+    deaf = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('on', flush=True)\ntime.sleep(600)"
+    assert gpu_run.follow([sys.executable, "-c", deaf], 6, lines.append) is None
+    assert time.monotonic() - start < 120
+
+
+def test_a_program_that_says_nothing_is_stopped_and_so_is_what_it_started():
+    lines: list[str] = []
+    code = "import subprocess, sys, time\nother = subprocess.Popen(['sleep', '600'])\nprint(other.pid, flush=True)\ntime.sleep(600)"
+    with pytest.raises(gpu_run.Silent, match="no word for 8 s"):
+        gpu_run.follow([sys.executable, "-c", code], 300, lines.append, silence=8)
+    for _ in range(100):
+        state = Path(f"/proc/{lines[0]}/stat")
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the other program is still there")
 
 
 def test_a_program_that_reads_nothing_is_no_trouble():
-    assert gpu_run.follow([sys.executable, "-c", "import os; os.close(0)"], 60, print, given="x" * 10**6) == 0
+    assert gpu_run.follow([sys.executable, "-c", "import os; os.close(0)"], 600, print, given="x" * 10**6) == 0
 
 
 @pytest.mark.parametrize(
     ("lines", "status", "outcome"),
     [
-        (["....", "12 passed in 3.1s"], 0, ("12 passed in 3.1s", True)),
-        (["== 3 passed, 2 skipped in 1.0s =="], 0, ("3 passed, 2 skipped in 1.0s", True)),
-        (["FAILED tests/a.py::b - boo", "1 failed, 3 passed in 2s"], 1, ("1 failed, 3 passed in 2s: tests/a.py::b", False)),
-        (["ERROR tests/a.py - x", "1 error in 2s"], 2, ("1 error in 2s: tests/a.py", False)),
-        (["...F. [ 50%]", ".. [100%]"], 0, ("6 passed, 1 failed", True)),
-        (["..... [ 50%]"], None, ("5 passed, 0 failed, then the time was used up", True)),
-        (["..F.. [ 50%]"], None, ("4 passed, 1 failed, then the time was used up", False)),
-        (["cannot open shared object"], 4, ("no test ended", False)),
-        ([], None, ("no test ended, then the time was used up", False)),
+        (["t/a.py::b PASSED [  1%]", "t/a.py::c[x y-1] PASSED [100%]", "2 passed in 3.1s"], 0, ("2 passed", True)),
+        (["t/a.py::b PASSED [  1%]", "t/a.py::c SKIPPED (no torch) [ 2%]", "2 passed in 3.1s"], 0, ("1 passed, 1 skipped", True)),
+        (["t/a.py::b FAILED [  1%]", "t/a.py::c PASSED", "FAILED t/a.py::b - boo"], 1, ("1 passed, 1 failed: t/a.py::b", False)),
+        (["[gw1] [ 3%] FAILED t/a.py::b[1] ", "[gw0] [ 4%] PASSED t/a.py::b[2] "], 1, ("1 passed, 1 failed: t/a.py::b[1]", False)),
+        (["[gw1] [ 3%] FAILED [location]", "worker 'gw0' crashed while running 't/a.py::b'"], 1, ("1 failed: t/a.py::b", False)),
+        (["t/a.py::b PASSED", "ERROR t/c.py::d[x y] - boo"], 1, ("1 passed, 1 failed: t/c.py::d[x y]", False)),
+        (["t/a.py::b PASSED"], 1, ("1 passed; pytest ended with 1", False)),
+        (["t/a.py::b PASSED [  1%]", "t/a.py::c "], None, ("1 passed, then the time was used up", True)),
+        (["t/a.py::b PASSED", "t/a.py::b ERROR [ 1%]"], None, ("1 failed, then the time was used up: t/a.py::b", False)),
+        (["t/a.py::b PASSED", "!!! the GPU answers no more"], 3, ("1 passed; pytest ended with 3", False)),
+        (["ERROR: cannot open shared object"], 4, ("no test ended (ERROR: cannot open shared object); pytest ended with 4", False)),
+        ([], None, ("no test ended (), then the time was used up", False)),
     ],
 )
 def test_what_pytest_said_is_summed_up(lines, status, outcome):
-    assert gpu_run.summed_up(lines, status) == outcome
+    tests = gpu_run.Tests()
+    for line in lines:
+        tests.hear(line)
+    assert tests.summed_up(status) == outcome
+
+
+def test_what_breaks_a_test_is_shown_once(capsys):
+    tests = gpu_run.Tests()
+    shown = ["t/a.py::b FAILED [  1%]", "t/a.py:3: in b", "E   assert 1 == 2"]
+    for line in (*shown, "t/a.py::c PASSED [  2%]", "=== FAILURES ===", shown[-1]):
+        tests.hear(line)
+    assert capsys.readouterr().out.split("\n    ") == [f"    {shown[0]}", shown[1], shown[2] + "\n"]
 
 
 def test_missing_tools_are_said_and_nothing_else(monkeypatch):
@@ -143,35 +197,70 @@ def test_missing_tools_are_said_and_nothing_else(monkeypatch):
 
 
 def test_the_sanitizers_last_words(monkeypatch, tmp_path):
-    for text, status, outcome in (
-        ("========= ERROR SUMMARY: 0 errors", 0, ("memcheck: ERROR SUMMARY: 0 errors; racecheck: ERROR SUMMARY: 0 errors", True)),
-        ("========= ERROR SUMMARY: 2 errors", 9, ("memcheck: ERROR SUMMARY: 2 errors; racecheck: ERROR SUMMARY: 2 errors", False)),
-        ("========= Device not supported", 1, ("memcheck: Device not supported", True)),
-    ):
-        monkeypatch.setattr(gpu_run, "follow", lambda command, seconds, each, text=text, status=status: each(text) or status)
+    clean, late = "memcheck: ERROR SUMMARY: 0 errors", "the time was used up after: RNN"
+    bad = "ERROR SUMMARY: 2 errors (first: Invalid __global__ read of size 4 bytes)"
+    for lines, status, outcome in (
+        (["========= ERROR SUMMARY: 0 errors"], 0, (f"{clean}; racecheck: ERROR SUMMARY: 0 errors", True)),
+        (["========= Invalid __global__ read of size 4 bytes", "========= ERROR SUMMARY: 2 errors"], 9,
+         (f"memcheck: {bad}; racecheck: {bad}", False)),
+        (["========= Device not supported"], 1, ("memcheck: Device not supported", True)),
+        (["RNN"], None, (f"memcheck: {late}; racecheck: {late}", True)),
+    ):  # fmt: skip
+        monkeypatch.setattr(gpu_run, "follow", lambda command, seconds, each, lines=lines, status=status: [*map(each, lines)] and status)
         monkeypatch.setattr(gpu_run.shutil, "which", lambda name: "/bin/tool")
         assert gpu_run.sanitizer(50, Found({}), OPTIONS) == outcome
 
 
-def test_what_the_worker_says_is_kept_and_what_it_breaks_by_is_told(monkeypatch):
-    name = Cell("LSTM", 200, 64, 128).name
-    said = [json.dumps({"cell": name, "kernel": "b", "ours": [0.002, 0.001, 9], "theirs": [0.004, 0.003, 9], "off": 1e-6})]
+def told(cell, **row):
+    return json.dumps({"cell": cell.name, **(row or {"kernel": "b", "ours": [0.002, 0.001, 9], "theirs": [0.004, 0.003, 9], "off": 1e-6})})
 
-    def follow(command, seconds, each, given, **more):
+
+def test_what_the_worker_says_is_kept_and_what_it_breaks_by_is_told(monkeypatch):
+    first = Cell("LSTM", 200, 64, 128)
+
+    def follow(command, seconds, each, given, silence, **more):
         cells = json.loads(given)
         assert all(Cell(**cell).tf32 == (more["CUPY_TF32"] == "1") for cell in cells)
+        each("a warning")
         if more["CUPY_TF32"] == "0":
-            each(said[0])
-            return 0
+            each(told(first))
+            return None
         each("CudaError: out of memory")
         return 1
 
     monkeypatch.setattr(gpu_run, "follow", follow)
     found = Found({})
     outcome, good = gpu_run.bench(100, found, OPTIONS)
-    count = len(gpu_cells.usual())
-    assert outcome == f"1 of {count} cells; CudaError: out of memory; the process for TF32 ended with 1" and not good
-    assert found.rows[name]["theirs"] == [0.004, 0.003, 9]
+    count, lost = len(gpu_cells.usual()), next(cell for cell in gpu_cells.usual() if cell.tf32)
+    fate = "the process ended with 1: CudaError: out of memory"
+    assert outcome == f"2 of {count} cells; failed or wrong: {lost.name}; nothing more was tried after: {fate}" and not good
+    assert found.rows[first.name]["theirs"] == [0.004, 0.003, 9] and found.rows[lost.name] == {"failed": fate}
+
+
+def test_a_cell_that_hangs_or_kills_the_process_is_named_and_the_others_go_on(monkeypatch):
+    cells = [Cell("LSTM", 1, 1, H) for H in range(1, 8)]
+    heard, calls = {}, []
+
+    def follow(command, seconds, each, given, silence):
+        waiting = [Cell(**cell) for cell in json.loads(given)]
+        calls.append([cell.H for cell in waiting])
+        for cell in waiting:
+            if cell.H == 2:
+                raise gpu_run.Silent("no word for 45 s")
+            if cell.H == 4:
+                return -11
+            if cell.H == 6:
+                each(told(cell, failed="CUDA_ERROR_ILLEGAL_ADDRESS"))
+                return gpu_run.UNUSABLE
+            each(told(cell))
+        return 0
+
+    monkeypatch.setattr(gpu_run, "follow", follow)
+    assert gpu_run.in_turn("gpu_worker.py", cells, 100, lambda cell, row: heard.update({cell.H: row.get("failed")})) == []
+    assert calls == [[1, 2, 3, 4, 5, 6, 7], [3, 4, 5, 6, 7], [5, 6, 7], [7]]
+    assert heard == {
+        1: None, 2: "hangs: no word for 45 s", 3: None, 4: "the process ended with -11", 5: None, 6: "CUDA_ERROR_ILLEGAL_ADDRESS", 7: None,
+    }  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------ the page
@@ -190,6 +279,7 @@ ROWS = {
 def recorded():
     found = Found({"GPU": "one", "Commit": "abc"}, [Part("bench", "7 of 46 cells", True, 31.2)])
     found.rows = {cell.name: row for cell, row in ROWS.items()}
+    found.checked["a"] = {"off": 1e-7, "same": True, "first": 1, "then": 1, "kernels": {"lstm_forward 128": [124, 0, 97 * 1024]}}
     return found
 
 
@@ -206,6 +296,7 @@ def test_the_page_says_what_was_found():
         "- TF32, all: geometric mean 1.00 over 1 cells; the smallest is 1.00, LSTM T=200 B=64 H=512, TF32",
         "- the kernel over our own op-by-op path, LSTM T=200 B=64 H=128, op by op: 50.0×",
         "PyTorch is ahead in 1 of them: LSTM T=200 B=64 H=512 (0.25).",
+        "| lstm_forward 128 | 124 | 0 | 97 |",
     ):  # fmt: skip
         assert line in text.splitlines(), line
     assert "Not measured" in text and "RNN T=200 B=64 H=128" in text
@@ -213,7 +304,7 @@ def test_the_page_says_what_was_found():
 
 def test_a_page_of_nothing():
     text = gpu_page.page(Found({"GPU": "one"}, [Part("bench", "broke", False)]), gpu_cells.usual())
-    assert "not measured" in text and "PyTorch is ahead" not in text
+    assert "not measured" in text and "PyTorch is ahead" not in text and "the part smoke was not run" in text
     ratio = gpu_page.ratio({"ours": [1.0], "theirs": [2.0], "off": float("nan")}, Cell("LSTM", 1, 1, 1))
     assert ratio is None
 
@@ -267,6 +358,29 @@ def test_without_pytorch_ours_alone_are_timed(monkeypatch):
 def test_results_that_differ_are_seen():
     one, other = [np.ones(3), np.array([1.0, 2.0])], [np.ones(3), np.array([1.0, 2.2])]
     assert gpu_worker.furthest(one, other) == pytest.approx(0.2 / 2.2)
+
+
+def test_the_cells_that_are_checked_hold_every_kernel():
+    cells = gpu_cells.smoke()
+    assert len({cell.name for cell in cells}) == len(cells) < 50
+    for kind in ("RNN", "LSTM", "GRU"):
+        for wanted in ({"kernel": "d1", "packed": True}, {"kernel": "d2", "directions": 2}, {"kernel": "b", "packed": True}, {"T": 200}):
+            assert any(cell.kind == kind and all(getattr(cell, name) == value for name, value in wanted.items()) for cell in cells), wanted
+    served = {"RNN": rnn.MOST, "LSTM": lstm.MOST, "GRU": gru.MOST}
+    assert all((served[cell.kind] >= cell.H) == (cell.kernel == "d1") for cell in cells if cell.kernel != "b")
+
+
+@pytest.mark.skipif(cuda_on_cpu.COMPILER is None, reason="g++ runs the CUDA functions here, and is missing")
+def test_the_check_of_kernels_runs_and_sees_what_is_wrong(monkeypatch, capsys):
+    cells = [Cell("LSTM", 4, 3, 5, packed=True, kernel="b"), Cell("GRU", 4, 3, 5, directions=2, kernel="b")]
+    cells += [Cell("GRU", 4, 3, 5, kernel="d1")]
+    monkeypatch.setattr(sys, "argv", ["gpu_smoke.py", "--device", "strict"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps([dataclasses.asdict(cell) for cell in cells])))
+    assert gpu_smoke.main() == 0
+    one, two, three = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [gpu_page.trouble_of(each) for each in (one, two)] == ["", ""] and "none computes this gru" in three["failed"]
+    assert gpu_page.trouble_of(one | {"same": False}).startswith("RACES") and gpu_page.trouble_of(one | {"off": np.nan}).startswith("WRONG")
+    assert "off by" in gpu_page.checked_line(cells[0], one) and "FAILED" in gpu_page.checked_line(cells[2], three)
 
 
 def test_what_the_sanitizer_watches_runs(capsys):
