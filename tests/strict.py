@@ -12,12 +12,15 @@ were copied between host and device. It proves nothing about speed, nor about Cu
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import inspect
+import itertools
 import json
 import math
 import operator
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,7 +235,9 @@ class Library:
 
     def __init__(self) -> None:
         self.random = types.SimpleNamespace(Generator=Generator, Philox4x3210=np.random.Philox)
-        self.cuda = types.SimpleNamespace(Device=Device, get_current_stream=Stream, runtime=Runtime, MemoryHook=MemoryHook)
+        self.cuda = types.SimpleNamespace(
+            Device=Device, Stream=Stream, Event=Event, get_current_stream=current_stream, runtime=Runtime, MemoryHook=MemoryHook
+        )
         self.linalg = Linear()
         self.get_default_memory_pool = Pool
         self.RawModule = cuda_on_cpu.RawModule
@@ -432,10 +437,58 @@ class Device:
 
 
 class Stream:
-    """What stands in for cupy.cuda.get_current_stream()."""
+    """What stands in for cupy.cuda.Stream, and knows what is certain to be done before what it is asked for next.
+
+    `clock` says of every stream, by number, how much of what it was asked for is; streams.py looks at it.
+    """
+
+    numbers = itertools.count()
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int | None = None) -> None:
+        if not null and not non_blocking:
+            raise NotImplementedError("a stream that waits for the default one at every launch gains nothing; use non_blocking=True")
+        self.number = next(Stream.numbers)
+        self.clock = collections.Counter[int]()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.clock = self.clock.copy()
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        self.clock |= event.clock
 
     def synchronize(self) -> None:
         wait("synchronize")
+
+    def __enter__(self) -> Stream:
+        _streams.current.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _streams.current.pop()
+
+
+class Event:
+    """What stands in for cupy.cuda.Event."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.clock = collections.Counter[int]()
+
+
+class _Streams(threading.local):
+    default = Stream(null=True)
+
+    def __init__(self) -> None:
+        self.current = [self.default]
+
+
+_streams = _Streams()
+
+
+def current_stream(device_id: int = -1) -> Stream:
+    """What stands in for cupy.cuda.get_current_stream."""
+    return _streams.current[-1]
 
 
 class Runtime:
