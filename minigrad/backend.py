@@ -340,6 +340,11 @@ class CudaBackend(Backend):
         """CuPy's further functions, in a module of their own."""
         return importlib.import_module("cupyx.scipy.special")
 
+    @functools.cached_property
+    def cublas(self) -> Any:
+        """The library of matrix products as CuPy hands it on, addresses and numbers in place of arrays."""
+        return importlib.import_module("cupy_backends.cuda.libs.cublas")
+
     def device_of(self, array: Array) -> device:
         return device(self.device_type, array.device.id)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import functools
 import inspect
 import itertools
@@ -236,8 +237,9 @@ class Library:
     def __init__(self) -> None:
         self.random = types.SimpleNamespace(Generator=Generator, Philox4x3210=np.random.Philox)
         self.cuda = types.SimpleNamespace(
-            Device=Device, Stream=Stream, Event=Event, get_current_stream=current_stream, runtime=Runtime, MemoryHook=MemoryHook
-        )
+            Device=Device, Stream=Stream, Event=Event, get_current_stream=current_stream, runtime=Runtime, MemoryHook=MemoryHook,
+            get_cublas_handle=lambda: HANDLE,
+        )  # fmt: skip
         self.linalg = Linear()
         self.get_default_memory_pool = Pool
         self.RawModule = cuda_on_cpu.RawModule
@@ -367,6 +369,47 @@ class Special:
             raise NotImplementedError(f"the strict array has no {name} yet; add one to tests/strict.py")
         compute = getattr(math, name)
         return lambda x: StrictArray(np.array([compute(each) for each in x._held.reshape(-1).tolist()], x.dtype).reshape(x.shape))
+
+
+class Cublas:
+    """What stands in for cupy_backends.cuda.libs.cublas: it sees addresses, counts along columns, and looks at nothing else."""
+
+    elements = types.MappingProxyType({0: np.float32, 1: np.float64, 2: np.float16})
+    sums = types.MappingProxyType({68: (np.float32, (0, 2)), 77: (np.float32, (0,)), 70: (np.float64, (1,))})
+
+    def __init__(self) -> None:
+        self.products: list[tuple[int, int, int]] = []  # m, n and k of each, for tests that count
+
+    def gemmEx(
+        self, handle: int, transa: int, transb: int, m: int, n: int, k: int, alpha: int, A: int, Atype: int, lda: int,
+        B: int, Btype: int, ldb: int, beta: int, C: int, Ctype: int, ldc: int, computeType: int, algo: int,
+    ) -> None:  # fmt: skip
+        """C = alpha · A @ B + beta · C, (m, k) @ (k, n), A or B transposed where that is said; all by place."""
+        number, allowed = self.sums[computeType]
+        if handle != HANDLE or algo != -1 or not Atype == Btype == Ctype or Atype not in allowed or min(m, n, k) < 1:
+            raise RuntimeError(f"CUBLAS_STATUS_INVALID_VALUE: {handle, m, n, k, Atype, Btype, Ctype, computeType, algo}")
+        a, b, c = self.matrix(A, Atype, lda, m, k, transa), self.matrix(B, Btype, ldb, k, n, transb), self.matrix(C, Ctype, ldc, m, n, 0)
+        one, zero = (_memory(where, 1, number)[0] for where in (alpha, beta))
+        product = one * (a.astype(number) @ b.astype(number))
+        c[...] = product if zero == 0 else product + zero * c
+        self.products.append((m, n, k))
+
+    def matrix(self, address: int, kind: int, ahead: int, rows: int, columns: int, transposed: int) -> np.ndarray[Any, Any]:
+        """The matrix whose columns, or if transposed, rows, lie `ahead` elements apart from an address on."""
+        high, wide = (columns, rows) if transposed else (rows, columns)
+        if ahead < high or not address:
+            raise RuntimeError(f"CUBLAS_STATUS_INVALID_VALUE: columns of {high} elements, {ahead} apart, at {address}")
+        memory = _memory(address, ahead * (wide - 1) + high, self.elements[kind])
+        columns_of = np.lib.stride_tricks.as_strided(memory, (high, wide), (memory.itemsize, ahead * memory.itemsize))
+        return columns_of.T if transposed else columns_of
+
+
+HANDLE = 7  # of cuBLAS: any number
+
+
+def _memory(address: int, count: int, kind: Any) -> np.ndarray[Any, Any]:
+    size = count * np.dtype(kind).itemsize
+    return np.frombuffer((ctypes.c_char * size).from_address(address), kind)
 
 
 class Linear:
@@ -788,6 +831,7 @@ class StrictBackend(backend.CudaBackend):
 
     device_type = "strict"
     special = Special()
+    cublas = Cublas()
     told = LIBRARY.linalg.tell
 
 
