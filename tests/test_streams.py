@@ -226,8 +226,8 @@ WAIT = "        _wait_for_second(xp.library)\n"
 WAITS = [
     (beside, FORK, "", "d1"),
     (beside, f"{FORK}{START}", f"{START}{FORK}", "d1"),
-    (beside, "_held.given.append(given)", "_held.given.append(None)", "d1"),
-    (beside, f"{WAIT}        _held", "        _held", "d1"),
+    (beside, ".append(given)", ".append(None)", "d1"),
+    (beside, f"{WAIT}        held", "        held", "d1"),
     (beside, f"    {WAIT}        start()", "            pass\n        start()", "one"),
     (beside, f"    {WAIT}        start()", f"            start()\n{WAIT}", "one"),
     (steps, "        join(xp)  # what comes", "        pass  # what comes", "d1"),
@@ -266,7 +266,7 @@ def test_the_second_stream_belongs_to_all_threads_and_what_is_held_to_one():
     beside.launch_beside(xp, lambda: None, "held")
 
     def other():
-        there.append(list(beside._held.given))
+        there.append(dict(beside._held.on))
         beside.join(xp)  # nothing of its own
         beside.launch_beside(xp, lambda: None, "its own")
         there.append(beside._seconds[0])
@@ -274,9 +274,9 @@ def test_the_second_stream_belongs_to_all_threads_and_what_is_held_to_one():
     thread = threading.Thread(target=other)
     thread.start()
     thread.join()
-    assert there == [[], beside._seconds[0]] and beside._held.given == ["held"]
+    assert there == [{}, beside._seconds[0]] and beside._held.on[0] == ["held"]
     beside.join(xp)
-    assert beside._held.given == []
+    assert beside._held.on[0] == []
 
 
 # ------------------------------------------------------------------------------------------------ gradients that wait

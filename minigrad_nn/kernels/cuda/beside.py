@@ -25,6 +25,7 @@ second stream is empty, and smaller ones are never more than two: one here, one 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +33,10 @@ __all__ = ["alone", "join", "launch_beside"]
 
 
 class _Held(threading.local):
-    """What a thread's launches on the second stream were given, since its last join."""
+    """What a thread's launches on the second stream of each device were given, since its last join there."""
 
     def __init__(self) -> None:
-        self.given: list[Any] = []
+        self.on: defaultdict[int, list[Any]] = defaultdict(list)
 
 
 _held = _Held()
@@ -46,7 +47,7 @@ _ordering = threading.Lock()  # between waiting for a stream and launching, no o
 def launch_beside(xp: Any, start: Callable[[], None], given: Any) -> None:
     """Call `start`, which launches a kernel with the arguments `given`, with the second stream as the current one."""
     cupy = xp.library
-    _held.given.append(given)
+    _held.on[cupy.cuda.Device().id].append(given)
     with _ordering:
         second = _second_of(cupy)
         _after(cupy, cupy.cuda.get_current_stream(), second)  # fork
@@ -56,9 +57,10 @@ def launch_beside(xp: Any, start: Callable[[], None], given: Any) -> None:
 
 def join(xp: Any) -> None:
     """Let the current stream wait for all that this thread launched beside it; nothing to do where there was nothing."""
-    if _held.given:
+    held = _held.on[xp.library.cuda.Device().id]
+    if held:
         _wait_for_second(xp.library)
-        _held.given.clear()  # what the current stream does with that memory from here on comes after
+        held.clear()  # what the current stream does with that memory from here on comes after
 
 
 def alone(xp: Any, start: Callable[[], None]) -> None:
@@ -82,5 +84,5 @@ def _second_of(cupy: Any) -> Any:
     """The second stream of the current device."""
     number = cupy.cuda.Device().id
     if number not in _seconds:
-        _seconds.setdefault(number, cupy.cuda.Stream(non_blocking=True))
+        _seconds[number] = cupy.cuda.Stream(non_blocking=True)
     return _seconds[number]
