@@ -378,7 +378,7 @@ class Cublas:
     sums = types.MappingProxyType({68: (np.float32, (0, 2)), 77: (np.float32, (0,)), 70: (np.float64, (1,))})
 
     def __init__(self) -> None:
-        self.products: list[tuple[int, int, int]] = []  # m, n and k of each, for tests that count
+        self.products = collections.deque[tuple[int, int, int]](maxlen=1000)  # m, n and k of the latest, for tests that count
 
     def gemmEx(
         self, handle: int, transa: int, transb: int, m: int, n: int, k: int, alpha: int, A: int, Atype: int, lda: int,
