@@ -2,8 +2,8 @@
 
 A `Backend` is one array library on one kind of device. Code that computes asks for the one its arrays belong to,
 calls it `xp`, and uses NumPy's names on it: `xp = backend.of(x)`, then `xp.exp(x)`. What the two libraries name or do
-differently, or lack, is a method here, once for each. `Part` and `Product` are the two forms in which a backward rule may
-hand over a gradient of arrays before it is worked out; the tape finishes them. Another library is added by `register`.
+differently, or lack, is a method here, once for each. `Part`, `Product` and `Later` are the forms in which a backward rule
+may hand over a gradient of arrays before it is worked out; the tape finishes them. Another library is added by `register`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from .types import DEVICES, current_device, defaults, device
 
 __all__ = [
-    "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Part", "Product", "are_deterministic_algorithms_enabled",
+    "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Later", "Part", "Product", "are_deterministic_algorithms_enabled",
     "current_device", "is_loaded", "of", "on", "register", "set_default_device", "use_deterministic_algorithms",
 ]  # fmt: skip
 
@@ -68,7 +68,7 @@ class Part:
 
     def join(self, waiting: Any, own: bool) -> Any:
         """What waits for a node after this was added to it; `own` says that it may be changed in place."""
-        if waiting.__class__ is Product:
+        if waiting.__class__ in UNFINISHED:
             waiting += self.whole()
             return waiting
         if not self.shape:
@@ -135,7 +135,57 @@ class Product:
         return self
 
 
-UNFINISHED: Any = frozenset([Part, Product])  # gradients that the tape finishes when they are needed
+class Later:
+    """A gradient that is still being computed, on a device that does other work meanwhile: whoever needs it waits for it.
+
+    Those that are waited for together are worked out together, by a function that gives them by name.
+    """
+
+    __slots__ = ("dtype", "name", "shape", "value", "work")
+
+    def __init__(self, name: str, like: Array, work: list[Any]) -> None:
+        self.name, self.shape, self.dtype = name, like.shape, like.dtype
+        self.work = work  # one for all: the function, and once it was called, what it gave
+        self.value: Array = None
+
+    @classmethod
+    def several(cls, work_out: Callable[[], dict[str, Array]], likes: dict[str, Array]) -> dict[str, Later]:
+        """One for each name, in the shape and dtype of the array there."""
+        work: list[Any] = [work_out]
+        return {name: cls(name, like, work) for name, like in likes.items()}
+
+    def whole(self) -> Array:
+        """The gradient as an array."""
+        if self.value is None:
+            if callable(self.work[0]):
+                self.work[0] = self.work[0]()
+            self.value = self.work[0].pop(self.name)
+        return self.value
+
+    def peek(self) -> Array:
+        """The gradient as an array, for those who only look on: this one will be added to."""
+        return self.whole().copy()
+
+    def begin(self) -> Later:
+        """What waits for a node after this, its first gradient."""
+        return self
+
+    def join(self, waiting: Any, own: bool) -> Any:
+        """What waits for a node after this was added to it; `own` says that it may be changed in place."""
+        if own:
+            waiting += self.whole()
+            return waiting
+        return waiting + self.whole()
+
+    def __iadd__(self, gradient: Array) -> Array:
+        total = self.whole()
+        total += gradient
+        return total
+
+    __add__ = __iadd__
+
+
+UNFINISHED: Any = frozenset([Later, Part, Product])  # gradients that the tape finishes when they are needed
 
 
 class Backend:
@@ -316,6 +366,11 @@ class CudaBackend(Backend):
     def special(self) -> Any:
         """CuPy's further functions, in a module of their own."""
         return importlib.import_module("cupyx.scipy.special")
+
+    @functools.cached_property
+    def cublas(self) -> Any:
+        """The library of matrix products as CuPy hands it on, addresses and numbers in place of arrays."""
+        return importlib.import_module("cupy_backends.cuda.libs.cublas")
 
     def device_of(self, array: Array) -> device:
         return device(self.device_type, array.device.id)

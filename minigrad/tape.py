@@ -30,7 +30,6 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from . import backend
-from .backend import Product
 from .state import Place, set_recording, state
 
 if TYPE_CHECKING:
@@ -525,11 +524,11 @@ def walk(
         deliver(node, gradient)
     while heap:
         node, dy, is_sum = waiting.pop(-heappop(heap))
-        if dy.__class__ is Product:
+        if dy.__class__ in _UNFINISHED:
             dy = dy.whole()
         if node.hooks is not None:
             for entry in waiting.values():  # products that wait hold arrays which a hook may change
-                if entry[1].__class__ is Product:
+                if entry[1].__class__ in _UNFINISHED:
                     entry[1].whole()
             dy, is_sum = _run_hooks(node, dy, create_graph), False  # a hook may have kept it
         if found is not None and node.number in found:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minigrad import Tensor, ops
+from minigrad.backend import Later
 from minigrad.ops.elementwise import _quiet as quiet
 from minigrad.ops.elementwise import wants
 from minigrad.state import Place, place, set_recording, state
@@ -42,12 +43,15 @@ def fused(
     weights: Sequence[Tensor | None],
     again: Again,
     look: bool = False,
+    paired: bool = False,
 ) -> Fused:
     """One layer in one direction over a whole sequence, by a kernel, a module of `minigrad_nn.kernels`, with its options.
 
     `again(data, states, weights)` computes the same on the tape, step by step. With `create_graph=True` gradients must
     be differentiable themselves, and then the node's rule is to compute the layer again in that way. `look` makes the
     kernel save its gates although no gradient may be wanted, and gives cell states as an output of their own.
+    `paired` says that the layer's other direction comes right after, or came right before, so that a kernel may compute
+    both at once: nobody may look at the results of the first before the second is there.
 
     Shapes: data (N, I) with N = sum of sizes, states (B, R) and (B, H), or None for zeros
     """
@@ -55,9 +59,10 @@ def fused(
     names = [name for name, each in zip(kernel.NAMES, given) if wants(each)]
     here, count = state.place, 1 + len(states)
     keep = look or (state.recording and bool(names))
+    steps = Steps(sizes, reverse, paired and not look and not state.observers)
     x, *arrays = [None if each is None else each.array for each in given]
     with quiet():  # as everywhere, overflow gives inf or NaN without a word
-        *values, saved = kernel.forward(x, Steps(sizes, reverse), *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
+        *values, saved = kernel.forward(x, steps, *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
     looked = [*values, saved.cells()] if look and count == 3 else values
 
     def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:
@@ -66,6 +71,8 @@ def fused(
                 return _again(again, (x, *others), count, dys)
         padded = dys if len(dys) > count or count < 3 else [*dys, None]  # the LSTM's last is the gradient of its cells
         found = kernel.backward(saved, x, y, others[0], others[count - 1 :], *padded, names)
+        if callable(found):  # the other direction goes on meanwhile
+            found = Later.several(found, {name: each for name, each in zip(kernel.NAMES, (x, *others)) if name in names})
         return [found.get(name) for name in kernel.NAMES]
 
     with place(Place(here.scope, here.step, here.layer, here.direction, here.rows, len(sizes))):

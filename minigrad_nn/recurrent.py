@@ -262,7 +262,8 @@ class RNNBase(Module):
         (cell, options), x = self._kernel(), inputs[0].array
         kernel = choose(cell, self.hidden_size, x.dtype, of(x), _chosen.kernel, projection=self.proj_size > 0, **options)
         weights = self._weights(layer, suffix)[: len(kernel.NAMES) - 1 - len(states)]
-        result = fused(kernel, options, inputs[0], sizes, bool(suffix), states, weights, again, look)
+        paired = self.bidirectional and not self.checkpoint
+        result = fused(kernel, options, inputs[0], sizes, bool(suffix), states, weights, again, look, paired)
         seen = {} if not look else result.gates() | ({} if result.cells is None else {"c": result.cells}) | {"h": result.output}
         return [result.output], result.last, seen
 

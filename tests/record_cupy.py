@@ -1,6 +1,6 @@
 """Writes cupy_names.json: what CuPy can be asked for, as far as it tells without a GPU.
 
-    python tests/record_cupy.py            in an environment with CuPy (pip install cupy-cuda13x); no GPU is needed
+    python tests/record_cupy.py            in an environment with CuPy (pip install 'cupy-cuda13x[ctk]'); no GPU is needed
 
 The strict array of `strict.py` answers to nothing that is not in that file, and `test_cupy_names.py` holds the packages
 against it. A signature is a line of words: `x` is needed, `x=` has a default, `*x` and `**x` take any number more, `/`
@@ -18,7 +18,7 @@ from typing import Any
 TARGET = Path(__file__).with_name("cupy_names.json")
 
 
-def record(cupy: Any, special: Any, flags: Any) -> dict[str, Any]:
+def record(cupy: Any, special: Any, flags: Any, cublas: Any) -> dict[str, Any]:
     """Everything that is written, as plain values."""
     public = {name: getattr(cupy, name) for name in dir(cupy) if not name.startswith("_")}
     ufuncs = {name: value for name, value in public.items() if isinstance(value, cupy.ufunc)}
@@ -39,6 +39,7 @@ def record(cupy: Any, special: Any, flags: Any) -> dict[str, Any]:
         "special": {name: words(getattr(special, name)) for name in public_names(special) if callable(getattr(special, name))},
         "random": sorted({*public_names(cupy.random), "Generator"}),  # this one is made when it is asked for
         "random_generator": {name: words(getattr(cupy.random.Generator, name)) for name in public_names(cupy.random.Generator)},
+        "cublas": {"gemmEx": words(cublas.gemmEx)},
         "cuda": public_names(cupy.cuda),
         "cuda_runtime": [name for name in public_names(runtime) if callable(getattr(runtime, name)) or name == "CUDARuntimeError"],
         "cuda_device": public_names(cupy.cuda.Device),
@@ -115,5 +116,6 @@ if __name__ == "__main__":
     import cupy
     import cupyx.scipy.special
     from cupy._core import flags
+    from cupy_backends.cuda.libs import cublas
 
-    TARGET.write_text(json.dumps(record(cupy, cupyx.scipy.special, flags), indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    TARGET.write_text(json.dumps(record(cupy, cupyx.scipy.special, flags, cublas), indent=0, sort_keys=True) + "\n", encoding="utf-8")

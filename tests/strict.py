@@ -12,12 +12,16 @@ were copied between host and device. It proves nothing about speed, nor about Cu
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import ctypes
 import functools
 import inspect
+import itertools
 import json
 import math
 import operator
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,7 +239,10 @@ class Library:
 
     def __init__(self) -> None:
         self.random = types.SimpleNamespace(Generator=Generator, Philox4x3210=np.random.Philox)
-        self.cuda = types.SimpleNamespace(Device=Device, get_current_stream=Stream, runtime=Runtime, MemoryHook=MemoryHook)
+        self.cuda = types.SimpleNamespace(
+            Device=Device, Stream=Stream, Event=Event, get_current_stream=current_stream, runtime=Runtime, MemoryHook=MemoryHook,
+            get_cublas_handle=lambda: HANDLE,
+        )  # fmt: skip
         self.linalg = Linear()
         self.get_default_memory_pool = Pool
         self.RawModule = cuda_on_cpu.RawModule
@@ -381,6 +388,47 @@ class Special:
         return lambda x: StrictArray(np.array([compute(each) for each in x._held.reshape(-1).tolist()], x.dtype).reshape(x.shape))
 
 
+class Cublas:
+    """What stands in for cupy_backends.cuda.libs.cublas: it sees addresses, counts along columns, and looks at nothing else."""
+
+    elements = types.MappingProxyType({0: np.float32, 1: np.float64, 2: np.float16})
+    sums = types.MappingProxyType({68: (np.float32, (0, 2)), 77: (np.float32, (0,)), 70: (np.float64, (1,))})
+
+    def __init__(self) -> None:
+        self.products = collections.deque[tuple[int, int, int]](maxlen=1000)  # m, n and k of the latest, for tests that count
+
+    def gemmEx(
+        self, handle: int, transa: int, transb: int, m: int, n: int, k: int, alpha: int, A: int, Atype: int, lda: int,
+        B: int, Btype: int, ldb: int, beta: int, C: int, Ctype: int, ldc: int, computeType: int, algo: int,
+    ) -> None:  # fmt: skip
+        """C = alpha · A @ B + beta · C, (m, k) @ (k, n), A or B transposed where that is said; all by place."""
+        number, allowed = self.sums[computeType]
+        if handle != HANDLE or algo != -1 or not Atype == Btype == Ctype or Atype not in allowed or min(m, n, k) < 1:
+            raise RuntimeError(f"CUBLAS_STATUS_INVALID_VALUE: {handle, m, n, k, Atype, Btype, Ctype, computeType, algo}")
+        a, b, c = self.matrix(A, Atype, lda, m, k, transa), self.matrix(B, Btype, ldb, k, n, transb), self.matrix(C, Ctype, ldc, m, n, 0)
+        one, zero = (_memory(where, 1, number)[0] for where in (alpha, beta))
+        product = one * (a.astype(number) @ b.astype(number))
+        c[...] = product if zero == 0 else product + zero * c
+        self.products.append((m, n, k))
+
+    def matrix(self, address: int, kind: int, ahead: int, rows: int, columns: int, transposed: int) -> np.ndarray[Any, Any]:
+        """The matrix whose columns, or if transposed, rows, lie `ahead` elements apart from an address on."""
+        high, wide = (columns, rows) if transposed else (rows, columns)
+        if ahead < high or not address:
+            raise RuntimeError(f"CUBLAS_STATUS_INVALID_VALUE: columns of {high} elements, {ahead} apart, at {address}")
+        memory = _memory(address, ahead * (wide - 1) + high, self.elements[kind])
+        columns_of = np.lib.stride_tricks.as_strided(memory, (high, wide), (memory.itemsize, ahead * memory.itemsize))
+        return columns_of.T if transposed else columns_of
+
+
+HANDLE = 7  # of cuBLAS: any number
+
+
+def _memory(address: int, count: int, kind: Any) -> np.ndarray[Any, Any]:
+    size = count * np.dtype(kind).itemsize
+    return np.frombuffer((ctypes.c_char * size).from_address(address), kind)
+
+
 class Linear:
     """What stands in for cupy.linalg: like it, silent about matrices without an inverse unless asked to tell, which waits."""
 
@@ -449,10 +497,58 @@ class Device:
 
 
 class Stream:
-    """What stands in for cupy.cuda.get_current_stream()."""
+    """What stands in for cupy.cuda.Stream, and knows what is certain to be done before what it is asked for next.
+
+    `clock` says of every stream, by number, how much of what it was asked for is; streams.py looks at it.
+    """
+
+    numbers = itertools.count()
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int | None = None) -> None:
+        if not null and not non_blocking:
+            raise NotImplementedError("a stream that waits for the default one at every launch gains nothing; use non_blocking=True")
+        self.number = next(Stream.numbers)
+        self.clock = collections.Counter[int]()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.clock = self.clock.copy()
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        self.clock |= event.clock
 
     def synchronize(self) -> None:
         wait("synchronize")
+
+    def __enter__(self) -> Stream:
+        _streams.current.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _streams.current.pop()
+
+
+class Event:
+    """What stands in for cupy.cuda.Event."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.clock = collections.Counter[int]()
+
+
+class _Streams(threading.local):
+    default = Stream(null=True)
+
+    def __init__(self) -> None:
+        self.current = [self.default]
+
+
+_streams = _Streams()
+
+
+def current_stream(device_id: int = -1) -> Stream:
+    """What stands in for cupy.cuda.get_current_stream."""
+    return _streams.current[-1]
 
 
 class Runtime:
@@ -752,6 +848,7 @@ class StrictBackend(backend.CudaBackend):
 
     device_type = "strict"
     special = Special()
+    cublas = Cublas()
     told = LIBRARY.linalg.tell
 
 

@@ -26,7 +26,7 @@ import minigrad_nn as nn
 from minigrad import backend
 from minigrad_nn import kernels
 from minigrad_nn.kernels import Steps, cuda
-from minigrad_nn.kernels.cuda import launch, spread, steps
+from minigrad_nn.kernels.cuda import beside, launch, spread, steps
 
 pytestmark = pytest.mark.host_only("emulates on the CPU")
 needs_compiler = pytest.mark.skipif(not is_there(), reason="emulating needs g++")
@@ -34,6 +34,12 @@ SOURCES = sorted(path.name for path in launch.HERE.glob("*.cu"))
 LARGEST = {"tanh": cuda.rnn.MOST, "lstm": cuda.lstm.MOST, "gru": cuda.gru.MOST}
 SIZES = {"lstm": (1, 5, 12, 33), "gru": (1, 6, 12, 33), "tanh": (1, 5, 35), "relu": (2, 12), "sigmoid": (7,)}
 TOLERANCE = 2e-5
+
+
+@pytest.fixture(autouse=True)
+def _streams_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins without a second stream, of which NumPy knows nothing."""
+    monkeypatch.setattr(beside, "_seconds", {})
 
 
 @pytest.fixture
@@ -488,6 +494,9 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
             H = max(H for H in range(512, spread.MOST + 1) if all(has_room(each) for each in module.spread_out(H, multiprocessors)))
             yield from ((each, arch) for each in module.spread_out(H, multiprocessors))
+            half = multiprocessors // 2  # as for each of two directions
+            H = max(H for H in range(256, spread.MOST + 1) if all(has_room(each) for each in module.spread_out(H, half)))
+            yield from ((each, arch) for each in module.spread_out(H, half))
 
 
 def has_room(kernel: launch.Kernel) -> bool:

@@ -123,7 +123,8 @@ def test_the_record_is_that_of_the_cupy_installed_here():
     if cupy.__version__ != strict.NAMES["cupy"]:
         pytest.skip(f"CuPy {cupy.__version__} is installed, {strict.NAMES['cupy']} was recorded")
     special, flags = importlib.import_module("cupyx.scipy.special"), importlib.import_module("cupy._core.flags")
-    assert record_cupy.record(cupy, special, flags) == strict.NAMES
+    cublas = pytest.importorskip("cupy_backends.cuda.libs.cublas", exc_type=ImportError)  # which needs cuBLAS itself
+    assert record_cupy.record(cupy, special, flags, cublas) == strict.NAMES
 
 
 def test_what_was_recorded():

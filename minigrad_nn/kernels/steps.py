@@ -45,6 +45,9 @@ class Run(NamedTuple):
 class Steps:
     """The rows of each step, and the order in which steps are computed.
 
+    `paired` says that the layer's other direction is computed in the same breath: the forward one first, on the way back
+    the reverse one. Kernels that can may then compute both at once.
+
     >>> steps = Steps([3, 3, 1], reverse=False)
     >>> steps.T, steps.B, steps.N, steps.uniform
     (3, 3, 7, False)
@@ -52,8 +55,8 @@ class Steps:
     [[Run(K=2, size=3, start=0, stop=6, before=0, known=0), Run(K=1, size=1, start=6, stop=7, before=3, known=1)]]
     """
 
-    def __init__(self, sizes: Sequence[int], reverse: bool = False) -> None:
-        self.sizes, self.reverse = [int(size) for size in sizes], reverse
+    def __init__(self, sizes: Sequence[int], reverse: bool = False, paired: bool = False) -> None:
+        self.sizes, self.reverse, self.paired = [int(size) for size in sizes], reverse, paired
         if not self.sizes or any(later > size for size, later in zip(self.sizes, self.sizes[1:])):
             raise ValueError(f"a sequence has at least one step, and no step more rows than the one before; got sizes {self.sizes}")
         self.T, self.B, self.N = len(self.sizes), self.sizes[0], sum(self.sizes)

@@ -67,6 +67,14 @@ class Adagrad(Optimizer):
         r = xp.divide(d, xp.add(xp.sqrt(v, out=t), group["eps"], out=t), out=t)
         axpby(xp, -numbers, r, 1, p, t)  # (3)
 
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The same in tensors.cu."""
+        return "adagrad", float(group["eps"]), float(group["weight_decay"]), -1.0 if group["maximize"] else 1.0
+
+    def of_each(self, numbers: Any, group: Group) -> tuple[float, ...]:
+        """The rate of this step."""
+        return (numbers,)
+
 
 class Adadelta(Optimizer):
     """Steps of the size u that steps had lately, over the size v that gradients had, so that units agree without a rate:
@@ -126,6 +134,11 @@ class Adadelta(Optimizer):
         r = xp.multiply(r, xp.sqrt(xp.add(u, eps, out=t), out=t), out=s)  # (3)
         axpby(xp, 1 - rho, xp.multiply(r, r, out=t), rho, u, t)  # (4)
         axpby(xp, -group["lr"], r, 1, p, t)  # (5)
+
+    def launch(self, group: Group) -> tuple[Any, ...]:
+        """The same in tensors.cu."""
+        options = [float(group[name]) for name in ("lr", "rho", "eps", "weight_decay")]
+        return "adadelta", *options, -1.0 if group["maximize"] else 1.0
 
 
 def _decayed(xp: Any, p: Array, g: Array, group: Group, s: Array, t: Array) -> Array:

@@ -21,6 +21,10 @@ MORE = OPTIMISERS | {
     "SGD with dampening": lambda p: mg.optim.SGD(p, lr=0.1, momentum=0.5, dampening=0.3, maximize=True),
     "RMSprop centered": lambda p: mg.optim.RMSprop(p, lr=0.1, centered=True, maximize=True),
     "RMSprop with momentum": lambda p: mg.optim.RMSprop(p, lr=0.1, momentum=0.3),
+    "Adagrad with everything": lambda p: mg.optim.Adagrad(
+        p, lr=0.1, lr_decay=0.2, weight_decay=0.3, initial_accumulator_value=0.5, eps=1e-3, maximize=True
+    ),
+    "Adadelta with everything": lambda p: mg.optim.Adadelta(p, lr=0.7, rho=0.6, eps=1e-3, weight_decay=0.3, maximize=True),
     "AdamW with everything": lambda p: mg.optim.AdamW(p, lr=0.1, weight_decay=0.3, amsgrad=True, eps=1e-3, betas=(0.5, 0.7)),
 }
 
@@ -126,7 +130,7 @@ def test_parameters_of_two_types_in_one_group():
 
 
 @pytest.mark.skipif(ON != "strict", reason="launches are counted on the strict device")
-@pytest.mark.parametrize("name", [name for name in MORE if "Ada" not in name or "Adam" in name])
+@pytest.mark.parametrize("name", MORE)
 def test_one_launch_for_all_parameters(name):
     with mg.device(ON):
         layer = nn.LSTM(3, 4, 2, bidirectional=True)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from minigrad.backend import Array, of
@@ -14,9 +14,9 @@ from minigrad.backend import Array, of
 from ..gru import NAMES
 from ..steps import Steps
 from . import spread
-from .launch import Kernel, launch, launcher_of, rooms
+from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
 
 __all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -33,9 +33,9 @@ class Saved(Kept):
         return {name: self.gate(k) for k, name in enumerate("rzn")}
 
 
-def kernels(xp: Any, H: int) -> tuple[Kernel, Kernel]:
-    """Forward and backward for a size, on the current device."""
-    return on_chip(H) if H <= MOST else spread_out(H, launcher_of(xp).limits(xp)[1])
+def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
+    """Forward and backward for a size, on the current device, or in half of it if `paired`."""
+    return on_chip(H) if H <= MOST else spread.over(xp, functools.partial(spread_out, H), paired)
 
 
 @functools.cache
@@ -71,14 +71,14 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     s = xp.empty((steps.N, H), x.dtype) if keep else None
     given = (contiguous(each) for each in (*others, h_0))
-    launch(xp, kernels(xp, H)[0], steps.B, *given, *path(steps, offsets), gates, s, y, h_n)
+    ahead(xp, kernels(xp, H, steps.paired)[0], steps, *given, *path(steps, offsets), gates, s, y, h_n)
     return y, h_n, Saved(steps, H, offsets, gates=gates, s=s) if keep else None
 
 
 def backward(
     saved: Saved, x: Array, y: Array, h_0: Array | None, weights: Weights,
     dy: Array | None, dh_n: Array | None, wanted: Collection[str],
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array] | Callable[[], dict[str, Array]]:  # fmt: skip
     """The gradients named in `wanted`, of NAMES, from those of y and h_n, either of which may be None.
 
     Shapes: as in ../gru.py
@@ -89,5 +89,5 @@ def backward(
     h_before, dh_0 = room(xp, wanted, "w_hh", (steps.N, H), dtype), xp.empty((steps.B, H), dtype)
     w_hh, h_0, *given = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n))
     kept, where = (saved.kept["gates"], saved.kept["s"]), path(steps, saved.offsets)
-    launch(xp, kernels(xp, H)[1], steps.B, w_hh, h_0, *where, *kept, *given, da_x, da_h, h_before, dh_0)
-    return gradients(wanted, x, weights[0], da_x, da_h, h_before, {"h_0": dh_0})
+    later = back(xp, kernels(xp, H, steps.paired)[1], steps, w_hh, h_0, *where, *kept, *given, da_x, da_h, h_before, dh_0)
+    return gradients(wanted, x, weights[0], da_x, da_h, h_before, {"h_0": dh_0}, later)

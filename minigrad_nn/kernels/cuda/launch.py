@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from .beside import alone, launch_beside
+
 __all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "fits", "launch", "launcher_of", "read", "rooms"]
 
 HERE = Path(__file__).parent
@@ -119,17 +121,28 @@ def launcher_of(xp: Any) -> Launcher:
     return LAUNCHERS[xp.device_type]
 
 
-def launch(xp: Any, kernel: Kernel, blocks: int, *arguments: Any) -> None:
+def launch(xp: Any, kernel: Kernel, blocks: int, *arguments: Any, aside: bool = False) -> bool:
     """Start a kernel with arrays, numbers, structures and None for arrays that are not there; with no blocks, do nothing.
 
-    A kernel that says how many blocks it has gets those, and a counter of blocks at its barriers.
+    A kernel that says how many blocks it has gets those, and a counter of blocks at its barriers. With `aside` it is
+    started beside the current stream if it can be, and what it computes is there after a `join`: returns whether it was.
     """
     for place, each in enumerate(arguments):
         _check(kernel.function, place, each)
-    if blocks and kernel.blocks:
-        launcher_of(xp).launch(xp, kernel, kernel.blocks, (*arguments, xp.zeros(1, np.uint32)))
-    elif blocks:
-        launcher_of(xp).launch(xp, kernel, blocks, arguments)
+    if not blocks:
+        return False
+    launcher = launcher_of(xp)
+    if kernel.blocks:
+        blocks, arguments = kernel.blocks, (*arguments, xp.zeros(1, np.uint32))
+    start = functools.partial(launcher.launch, xp, kernel, blocks, arguments)
+    if 2 * kernel.blocks > launcher.limits(xp)[1]:
+        alone(xp, start)
+        return False
+    if aside:
+        launch_beside(xp, start, arguments)
+    else:
+        start()
+    return aside
 
 
 def fits(xp: Any, kernel: Kernel) -> bool:

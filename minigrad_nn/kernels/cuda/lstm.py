@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from minigrad.backend import Array, of
@@ -14,9 +14,9 @@ from minigrad.backend import Array, of
 from ..lstm import NAMES
 from ..steps import Steps
 from . import spread
-from .launch import Kernel, launch, launcher_of, rooms
+from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
 
 __all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -37,9 +37,9 @@ class Saved(Kept):
         return self.kept["v"] + self.gate(0) * self.gate(2)  # (5)
 
 
-def kernels(xp: Any, H: int) -> tuple[Kernel, Kernel]:
-    """Forward and backward for a size, on the current device."""
-    return on_chip(H) if H <= MOST else spread_out(H, launcher_of(xp).limits(xp)[1])
+def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
+    """Forward and backward for a size, on the current device, or in half of it if `paired`."""
+    return on_chip(H) if H <= MOST else spread.over(xp, functools.partial(spread_out, H), paired)
 
 
 @functools.cache
@@ -75,14 +75,14 @@ def forward(
     h_n, c_n = xp.empty((steps.B, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     v = xp.empty((steps.N, H), x.dtype) if keep else None
     given = (contiguous(each) for each in (w_hh, b_ih, b_hh, h_0, c_0))
-    launch(xp, kernels(xp, H)[0], steps.B, *given, *path(steps, offsets), gates, v, y, h_n, c_n)
+    ahead(xp, kernels(xp, H, steps.paired)[0], steps, *given, *path(steps, offsets), gates, v, y, h_n, c_n)
     return y, h_n, c_n, Saved(steps, H, offsets, gates=gates, v=v) if keep else None
 
 
 def backward(
     saved: Saved, x: Array, y: Array, h_0: Array | None, weights: Weights,
     dy: Array | None, dh_n: Array | None, dc_n: Array | None, dcells: Array | None, wanted: Collection[str],
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array] | Callable[[], dict[str, Array]]:  # fmt: skip
     """The gradients named in `wanted`, of NAMES, from those of y, h_n, c_n and of c at every step, any of which may be None.
 
     Shapes: as in ../lstm.py
@@ -94,5 +94,5 @@ def backward(
     kept = (saved.kept["gates"], saved.kept["v"])
     w_hh, h_0, *given = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n, dc_n, dcells))
     where = path(steps, saved.offsets)
-    launch(xp, kernels(xp, H)[1], steps.B, w_hh, h_0, *where, *kept, *given, da, h_before, *states.values())
-    return gradients(wanted, x, weights[0], da, da, h_before, states)
+    later = back(xp, kernels(xp, H, steps.paired)[1], steps, w_hh, h_0, *where, *kept, *given, da, h_before, *states.values())
+    return gradients(wanted, x, weights[0], da, da, h_before, states, later)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from minigrad.backend import Array, of
@@ -14,9 +14,9 @@ from minigrad.backend import Array, of
 from ..rnn import NAMES
 from ..steps import Steps
 from . import spread
-from .launch import Kernel, launch, launcher_of, rooms
+from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
 
 __all__ = ["ACTIVATIONS", "MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -34,9 +34,9 @@ class Saved(Kept):
         self.activation = activation
 
 
-def kernels(xp: Any, H: int, activation: str = "tanh") -> tuple[Kernel, Kernel]:
-    """Forward and backward for a size, on the current device."""
-    return on_chip(H, activation) if H <= MOST else spread_out(H, launcher_of(xp).limits(xp)[1], activation)
+def kernels(xp: Any, H: int, paired: bool = False, activation: str = "tanh") -> tuple[Kernel, Kernel]:
+    """Forward and backward for a size, on the current device, or in half of it if `paired`."""
+    return on_chip(H, activation) if H <= MOST else spread.over(xp, functools.partial(spread_out, H, activation=activation), paired)
 
 
 @functools.cache
@@ -68,14 +68,14 @@ def forward(
     (w_ih, *others), xp, H = weights, of(x), weights[1].shape[1]
     y, h_n, offsets = projected(x, w_ih), xp.empty((steps.B, H), x.dtype), offsets_of(xp, steps)
     given = (contiguous(each) for each in (*others, h_0))
-    launch(xp, kernels(xp, H, activation)[0], steps.B, *given, *path(steps, offsets), y, h_n)
+    ahead(xp, kernels(xp, H, steps.paired, activation)[0], steps, *given, *path(steps, offsets), y, h_n)
     return y, h_n, Saved(steps, H, offsets, activation) if keep else None
 
 
 def backward(
     saved: Saved, x: Array, y: Array, h_0: Array | None, weights: Weights,
     dy: Array | None, dh_n: Array | None, wanted: Collection[str],
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array] | Callable[[], dict[str, Array]]:  # fmt: skip
     """The gradients named in `wanted`, of NAMES, from those of y and h_n, either of which may be None.
 
     Shapes: as in ../rnn.py
@@ -86,5 +86,5 @@ def backward(
     dh_0 = xp.empty((steps.B, H), dtype)
     w_hh, h_0, y, dy, dh_n = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n))
     where = path(steps, saved.offsets)
-    launch(xp, kernels(xp, H, saved.activation)[1], steps.B, w_hh, h_0, *where, y, dy, dh_n, da, h_before, dh_0)
-    return gradients(wanted, x, weights[0], da, da, h_before, {"h_0": dh_0})
+    later = back(xp, kernels(xp, H, steps.paired, saved.activation)[1], steps, w_hh, h_0, *where, y, dy, dh_n, da, h_before, dh_0)
+    return gradients(wanted, x, weights[0], da, da, h_before, {"h_0": dh_0}, later)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from .launch import REGISTERS, Kernel
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["MOST", "backward_kernel", "forward_kernel"]
+from .launch import REGISTERS, Kernel, fits, launcher_of
+
+__all__ = ["MOST", "backward_kernel", "forward_kernel", "over"]
 
 MOST = 1024  # units for which this was thought out
 SHARED = 160 * 1024  # bytes in a block for a tile
 TILE = 64  # rows of the batch in a tile, if they fit
 COPIES = 16  # of a team, at most
 WORKING = 64  # registers besides those that hold weights
+
+
+def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
+    """The kernels for the current device, `kernels` being those for a number of multiprocessors.
+
+    Of two directions each gets half of the device, if that holds its weights, so that both can be there at once: a step's
+    product then takes twice as long, but fetching the state and waiting at the barrier, no longer than for one.
+    """
+    multiprocessors = launcher_of(xp).limits(xp)[1]
+    halves = kernels(multiprocessors // 2) if paired and multiprocessors > 1 else ()
+    return halves if halves and all(fits(xp, each) for each in halves) else kernels(multiprocessors)
 
 
 def forward_kernel(kind: str, H: int, multiprocessors: int, rows: int, units: int, **sizes: int) -> Kernel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import accumulate
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..steps import Steps
+from .beside import join
 from .launch import Kernel, launch
 
-__all__ = ["Saved", "contiguous", "gradients", "path", "projected", "room"]
+__all__ = ["Saved", "ahead", "back", "contiguous", "gradients", "offsets_of", "path", "projected", "room"]
 
 NUMBERS = 1000  # that travel with a launch, whose arguments may have 4 KB
 TABLE = Kernel("steps.cu", "write_table", (("NUMBERS", NUMBERS),), threads=256)
@@ -67,6 +68,18 @@ def room(xp: Any, wanted: Collection[str], name: str, like: tuple[int, ...], dty
     return xp.empty(like, dtype) if name in wanted else None
 
 
+def ahead(xp: Any, kernel: Kernel, steps: Steps, *arguments: Any) -> None:
+    """Launch a way through all steps; of a layer's two directions the first beside the second."""
+    launch(xp, kernel, steps.B, *arguments, aside=steps.paired and not steps.reverse)
+    if steps.paired and steps.reverse:
+        join(xp)  # what comes after the second may read the results of both
+
+
+def back(xp: Any, kernel: Kernel, steps: Steps, *arguments: Any) -> bool:
+    """Launch a way back, on which the reverse direction comes first; returns whether it went beside, and needs a join."""
+    return launch(xp, kernel, steps.B, *arguments, aside=steps.paired and steps.reverse)
+
+
 def projected(x: Array, w_ih: Array) -> Array:
     """x @ W_ihᵀ for all steps, (N, G·H), with numbers that are neighbours."""
     xp = of(x)
@@ -74,17 +87,26 @@ def projected(x: Array, w_ih: Array) -> Array:
 
 
 def gradients(
-    wanted: Collection[str], x: Array, w_ih: Array, da_x: Array, da_h: Array, h_before: Array | None, states: dict[str, Array | None]
-) -> dict[str, Array]:
+    wanted: Collection[str], x: Array, w_ih: Array, da_x: Array, da_h: Array, h_before: Array, states: dict[str, Array], later: bool
+) -> dict[str, Array] | Callable[[], dict[str, Array]]:
     """The gradients named in `wanted`: those of states as they are, the others as products over all rows at once.
 
     With the gradients of W_ih x + b_ih as rows da_x (N, G·H), those of W_hh h + b_hh as da_h, and x (N, I) and h (N, H) that entered:
 
         dx = da_x @ W_ih        dW_ih = da_xᵀ @ x        dW_hh = da_hᵀ @ h        db = 1 @ da
+
+    With `later`, for gradients that are still being computed beside, it is a function that joins and then gives them.
     """
-    ones = of(x).ones(x.shape[0], x.dtype)
-    rules = {
-        "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before,
-        "b_ih": lambda: ones @ da_x, "b_hh": lambda: ones @ da_h,
-    }  # fmt: skip
-    return {name: rules[name]() if name in rules else states[name] for name in wanted}
+    xp = of(x)
+
+    def work_out() -> dict[str, Array]:
+        if later:
+            join(xp)
+        ones = xp.ones(x.shape[0], x.dtype)
+        rules = {
+            "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before,
+            "b_ih": lambda: ones @ da_x, "b_hh": lambda: ones @ da_h,
+        }  # fmt: skip
+        return {name: rules[name]() if name in rules else states[name] for name in wanted}
+
+    return work_out if later else work_out()

@@ -10,6 +10,7 @@ from minigrad.backend import Array, of
 from ..gru import NAMES, Weights
 from ..steps import Steps
 from .launch import Functions, functions
+from .product import multiplier
 from .sequence import before_each, bias, in_order, products, state, without_gaps
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -60,20 +61,21 @@ def _advance(xp: Any, launch: Functions, saved: Saved, w_hh: Array, biases: list
     """All steps by (3): fill `saved` and y, and carry h on in place."""
     B, H = h.shape
     recurrent = xp.empty((B, 3 * H), h.dtype)
+    multiply = multiplier(xp, h, w_hh.T, recurrent)
     for first, b in in_order(saved.steps):
-        xp.matmul(h[:b], w_hh.T, out=recurrent[:b])
+        multiply(b)
         launch("gru_forward", b, H, first, saved.rzn, recurrent, *biases, saved.s, saved.d, h, y)  # (1) to (4)
 
 
 def _advance_reset_before(xp: Any, launch: Functions, saved: Saved, w_hh: Array, biases: list[Array], h: Array, y: Array) -> None:
     """The same by (3b)."""
     (B, H), s = h.shape, saved.s
-    w_hrz, w_hn = w_hh[: 2 * H], w_hh[2 * H :]
     recurrent, last = xp.empty((B, 2 * H), h.dtype), xp.empty((B, H), h.dtype)
+    multiply_rz, multiply_n = multiplier(xp, h, w_hh[: 2 * H].T, recurrent), multiplier(xp, s, w_hh[2 * H :].T, last)
     for first, b in in_order(saved.steps):
-        xp.matmul(h[:b], w_hrz.T, out=recurrent[:b])
+        multiply_rz(b)
         launch("gru_before_forward_1", b, H, first, saved.rzn, recurrent, *biases, s, h)  # (1), (2)
-        xp.matmul(s[first : first + b], w_hn.T, out=last[:b])
+        multiply_n(b, first)
         launch("gru_before_forward_2", b, H, first, saved.rzn, last, *biases, saved.d, h, y)  # (3b), (4)
 
 
@@ -106,9 +108,10 @@ def _retreat(
     xp: Any, launch: Functions, saved: Saved, w_hh: Array, of_input: Array, of_state: Array, dh: Array, direct: Array, dys: Any
 ) -> None:
     """All steps by (3): fill the gradients of the pre-activations, and carry dh on in two parts."""
+    multiply = multiplier(xp, of_state, w_hh, dh)
     for first, b in reversed(in_order(saved.steps)):
         launch("gru_backward", b, dh.shape[1], first, of_input, of_state, saved.rzn, saved.s, saved.d, dh, direct, dys)  # (1') to (4')
-        xp.matmul(of_state[first : first + b], w_hh, out=dh[:b])
+        multiply(b, first)
 
 
 def _retreat_reset_before(
@@ -116,10 +119,10 @@ def _retreat_reset_before(
 ) -> None:
     """All steps by (3b)."""
     B, H = dh.shape
-    w_hrz, w_hn = w_hh[: 2 * H], w_hh[2 * H :]
     pair, dn, ds = xp.empty((B, 2 * H), dh.dtype), xp.empty((B, H), dh.dtype), xp.empty((B, H), dh.dtype)
+    multiply_rz, multiply_n = multiplier(xp, pair, w_hh[: 2 * H], dh), multiplier(xp, dn, w_hh[2 * H :], ds)
     for first, b in reversed(in_order(saved.steps)):
         launch("gru_before_backward_1", b, H, first, da, pair, dn, saved.rzn, saved.d, dh, direct, dys)  # (2') to (4')
-        xp.matmul(dn[:b], w_hn, out=ds[:b])
+        multiply_n(b)
         launch("gru_before_backward_2", b, H, first, da, pair, saved.rzn, saved.s, ds, direct)  # (1')
-        xp.matmul(pair[:b], w_hrz, out=dh[:b])
+        multiply_rz(b)

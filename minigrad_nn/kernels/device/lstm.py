@@ -9,6 +9,7 @@ from minigrad.backend import Array, of
 from ..lstm import NAMES, Weights
 from ..steps import Steps
 from .launch import NOTHING, functions
+from .product import multiplier
 from .sequence import before_each, bias, in_order, products, state, without_gaps
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -49,11 +50,12 @@ def forward(
     h, c, biases = state(xp, h_0, B, R, dtype), state(xp, c_0, B, H, dtype), [bias(xp, each, 4 * H, dtype) for each in (b_ih, b_hh)]
     y, shown = (m, h) if w_hr is None else (xp.empty((N, R), dtype), xp.empty((B, H), dtype))
     launch.require(ifgo, h, c, *biases)
+    multiply, project = multiplier(xp, h, w_hh.T, recurrent), None if w_hr is None else multiplier(xp, shown, w_hr.T, h)
     for first, b in in_order(steps):
-        xp.matmul(h[:b], w_hh.T, out=recurrent[:b])
+        multiply(b)
         launch("lstm_forward", b, H, first, ifgo, recurrent, *biases, v, c, m, shown)  # (1) to (6)
-        if w_hr is not None:
-            xp.matmul(shown[:b], w_hr.T, out=h[:b])  # (7)
+        if project is not None:
+            project(b)  # (7)
             y[first : first + b] = h[:b]
     return y, h, c, Saved(steps, ifgo, v, None if w_hr is None else m) if keep else None
 
@@ -73,14 +75,15 @@ def backward(
     launch.require(dh, dc, da, *[each for each in (dys, dcs) if each is not NOTHING])
     shown: Array = None if w_hr is None else xp.empty((steps.N, R), x.dtype)  # dh of every step, with dy
     dm = dh if w_hr is None else xp.empty((steps.B, H), x.dtype)
+    multiply, project = multiplier(xp, da, w_hh, dh), None if w_hr is None else multiplier(xp, shown, w_hr, dm)
     for first, b in reversed(in_order(steps)):
         rows = slice(first, first + b)
-        if w_hr is not None:
+        if project is not None:
             shown[rows] = dh[:b] if dy is None else dh[:b] + dy[rows]
-            xp.matmul(shown[rows], w_hr, out=dm[:b])  # (7')
+            project(b, first)  # (7')
         of_y = dys if w_hr is None else NOTHING
         launch("lstm_backward", b, H, first, da, saved.ifgo, saved.v, dm, dc, of_y, dcs)  # (1') to (6')
-        xp.matmul(da[rows], w_hh, out=dh[:b])
+        multiply(b, first)
     found = products(xp, wanted, x, lambda: before_each(xp, steps, y, h_0), w_ih, da, da)
     found |= {"w_hr": shown.T @ saved.m} if "w_hr" in wanted else {}  # (7')
     return found | {name: each for name, each in (("h_0", dh), ("c_0", dc)) if name in wanted}

@@ -9,6 +9,7 @@ from minigrad.backend import Array, of
 from ..rnn import NAMES, Weights
 from ..steps import Steps
 from .launch import functions
+from .product import multiplier
 from .sequence import before_each, bias, in_order, products, state, without_gaps
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -41,8 +42,9 @@ def forward(
     y, h, recurrent = x @ w_ih.T, state(xp, h_0, steps.B, H, x.dtype), xp.empty((steps.B, H), x.dtype)
     biases = [bias(xp, each, H, x.dtype) for each in (b_ih, b_hh)]
     launch.require(y, h, *biases)
+    multiply = multiplier(xp, h, w_hh.T, recurrent)
     for first, b in in_order(steps):
-        xp.matmul(h[:b], w_hh.T, out=recurrent[:b])
+        multiply(b)
         launch("rnn_forward", b, H, first, kind, y, recurrent, *biases, h)  # (1)
     return y, h, Saved(steps, activation) if keep else None
 
@@ -60,8 +62,9 @@ def backward(
     da, dh, states = xp.empty(y.shape, x.dtype), state(xp, dh_n, steps.B, H, x.dtype), xp.ascontiguousarray(y)
     dys = without_gaps(xp, dy)
     launch.require(da, dh, states, *([] if dy is None else [dys]))
+    multiply = multiplier(xp, da, w_hh, dh)
     for first, b in reversed(in_order(steps)):
         launch("rnn_backward", b, H, first, kind, da, states, dh, dys)  # (1')
-        xp.matmul(da[first : first + b], w_hh, out=dh[:b])
+        multiply(b, first)
     found = products(xp, wanted, x, lambda: before_each(xp, steps, y, h_0), weights[0], da, da)
     return found | ({"h_0": dh} if "h_0" in wanted else {})

@@ -77,6 +77,29 @@ extern "C" __global__ void rmsprop(const Table table, double lr, double alpha, d
     }
 }
 
+// numbers: the rate of this step, η / (1 + (t − 1) κ).
+extern "C" __global__ void adagrad(const Table table, double eps, double weight_decay, double sign) {
+    EACH_ELEMENT {
+        number *p = table.tensors[0][t] + i, *v = table.tensors[2][t] + i;
+        const real d = decayed(real(sign) * real(table.tensors[1][t][i]), real(*p), real(weight_decay));  // (1)
+        const real sum = real(*v) + d * d;                                                                // (2)
+        *v = sum;
+        *p = real(*p) - real(table.numbers[0][t]) * (d / (sqrt(sum) + real(eps)));                        // (3)
+    }
+}
+
+extern "C" __global__ void adadelta(const Table table, double lr, double rho, double eps, double weight_decay, double sign) {
+    EACH_ELEMENT {
+        number *p = table.tensors[0][t] + i, *v = table.tensors[2][t] + i, *u = table.tensors[3][t] + i;
+        const real d = decayed(real(sign) * real(table.tensors[1][t][i]), real(*p), real(weight_decay));  // (1)
+        const real square = real(rho) * real(*v) + real(1 - rho) * (d * d);                               // (2)
+        const real r = d / sqrt(square + real(eps)) * sqrt(real(*u) + real(eps));                         // (3)
+        *v = square;
+        *u = real(rho) * real(*u) + real(1 - rho) * (r * r);                                              // (4)
+        *p = real(*p) - real(lr) * r;                                                                     // (5)
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------------- clipping
 
 // sums: for each tensor one number per thread, Σ g² of the elements the thread saw; `first` is the place of this table's first.
