@@ -48,7 +48,13 @@ class Elsewhere:
         """None: Python shall make the module, an empty one."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the module that is meant in place of the empty one that Python has made."""
+        """Put the module that is meant in place of the empty one that Python has made; so with all that it has loaded.
+
+        What is loaded already is not assigned to its package again: `minigrad_nn.scan` is a function, in a module of that name.
+        """
         own = self.own_name(module.__name__)
         assert own is not None
-        sys.modules[module.__name__] = importlib.import_module(own)
+        importlib.import_module(own)
+        for name, loaded in list(sys.modules.items()):
+            if name == own or name.startswith(own + "."):
+                sys.modules[module.__name__ + name[len(own) :]] = loaded

@@ -23,6 +23,21 @@ def test_a_module_is_the_same_under_both_names(name):
     assert importlib.import_module(f"minigrad.nn.{name}") is importlib.import_module(f"minigrad_nn.{name}")
 
 
+def test_importing_a_module_leaves_the_function_of_its_name_alone():
+    program = """
+import importlib, pkgutil, sys
+import minigrad, minigrad_nn
+names = [each.name for each in pkgutil.walk_packages(minigrad_nn.__path__, "minigrad_nn.") if "kernels" not in each.name]
+packages = minigrad_nn, minigrad_nn.optim, minigrad_nn.utils
+before = [dict(vars(each)) for each in packages]
+for name in names:
+    importlib.import_module(name.replace("minigrad_nn", "minigrad.nn", 1))
+assert callable(minigrad.nn.scan) and callable(minigrad.nn.summary)
+assert all(vars(each)[name] is value for each, own in zip(packages, before) for name, value in own.items() if name[0] != "_")
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
 def test_import_statements_as_pytorchs_programs_have_them():
     program = """
 import minigrad as torch
