@@ -22,7 +22,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import optim
+
 import options as command_line
 import running
 from growth import growth_table
@@ -34,10 +38,6 @@ from saved_model import save_model
 from stopping import Stopper
 from text_data import numbered, parallel_streams, split
 from tiny_tapes import explain, write_graph
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

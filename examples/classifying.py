@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import metrics
+from minigrad_nn.vocabulary import Vocabulary
+
 import running
 from confusion import confusion_picture
 from labelled import Pairs, clean, read_tsv, require_enough, some, split
 from naive_bayes import Reading, baselines
 from saved_model import load_model, put_weights, save_model
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import metrics
-from minigrad_nn.vocabulary import Vocabulary
 
 __all__ = ["UNKNOWN", "Batch", "Example", "Task", "begin", "parser", "run", "task", "work"]
 

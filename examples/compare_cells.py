@@ -13,7 +13,9 @@ import argparse
 import math
 from pathlib import Path
 
+import minigrad_nn as nn
 import numpy as np
+
 import options as command_line
 import running
 from char_lm import CharLM, train
@@ -23,8 +25,6 @@ from plots import smooth
 from saved_model import load_model, put_weights, save_model
 from stopping import Stopper
 from text_data import numbered, python_help, read_text, split, vocabulary
-
-import minigrad_nn as nn
 
 QUICK_CHARACTERS = 100_000
 QUICK = {"embedding": 32, "hidden": 48, "layers": 1, "batch": 16, "window": 50}

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import running
-from adding import adding_problem
-
 import minigrad as mg
 import minigrad_nn as nn
 from minigrad_nn import optim
+
+import running
+from adding import adding_problem
 
 __all__ = ["explode", "saturation"]
 

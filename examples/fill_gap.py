@@ -24,16 +24,16 @@ import argparse
 import math
 import time
 
+import minigrad as mg
+import minigrad_nn as nn
+import numpy as np
+from minigrad_nn import optim
+
 import gap_tables
 import gaps
-import numpy as np
 import running
 from saved_model import save_model
 from text_data import numbered, split
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

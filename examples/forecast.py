@@ -23,17 +23,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import optim
+from minigrad_nn.utils.data import DataLoader, TensorDataset
+
 import running
 from chosen import complete
 from forecast_plots import draw_errors, draw_forecasts
 from saved_model import load_model, save_model
 from series import Series, errors, histories, last_value, least_squares, prepare, read_series, stretches
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
-from minigrad_nn.utils.data import DataLoader, TensorDataset
 
 
 class Window(nn.Module):

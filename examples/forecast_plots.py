@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from running import pyplot
 
 __all__ = ["draw_errors", "draw_forecasts"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import minigrad_nn as nn
 import numpy as np
+
 import running
 from gaps import Unit
-
-import minigrad_nn as nn
 
 __all__ = ["filled", "report", "some_gaps"]
 

@@ -7,14 +7,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import minigrad_nn as nn
 import numpy as np
+
 import running
 from chosen import complete
 from ngram import NGram
 from saved_model import load_model, put_weights
 from text_data import UNKNOWN, frequent, numbered, python_help, read_text, split, vocabulary, words
-
-import minigrad_nn as nn
 
 __all__ = ["UNITS", "Unit", "among", "ask", "baselines", "load", "prepare", "sizes", "window_of"]
 

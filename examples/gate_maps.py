@@ -7,11 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import running
-
 import minigrad as mg
 import minigrad_nn as nn
+import numpy as np
+
+import running
 
 __all__ = ["draw_beside", "draw_gates", "draw_time_constants", "unit_table", "write_steps"]
 

@@ -24,16 +24,16 @@ import argparse
 import math
 from pathlib import Path
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import optim
+
 import running
 from chosen import complete
 from gate_maps import draw_beside, draw_gates, draw_time_constants, unit_table, write_steps
 from saved_model import load_model, save_model
 from text_data import numbered, parallel_streams, python_help, read_text, split, vocabulary
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
 
 KEEPS = {"LSTM": "f", "GRU": "z"}  # the gate that says how much of its memory a unit keeps
 

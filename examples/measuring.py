@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+
 from growth import LONGEST, Growth
 from ngram import NGram
 from text_data import parallel_streams
-
-import minigrad as mg
-import minigrad_nn as nn
 
 __all__ = ["bits_by_context", "bits_per_character", "measure"]
 

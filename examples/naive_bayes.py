@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
 from labelled import Pairs, split
 
 __all__ = ["Baseline", "NaiveBayes", "Reading", "baselines", "character_ngrams", "runs"]

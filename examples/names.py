@@ -22,18 +22,18 @@ from __future__ import annotations
 
 import argparse
 
-import classifying
-import running
-from classifying import UNKNOWN, Batch, Example
-from naive_bayes import Reading, character_ngrams
-from name_data import faker_names
-
 import minigrad as mg
 import minigrad_nn as nn
 from minigrad_nn import optim
 from minigrad_nn.masks import masked_mean, sequence_mask
 from minigrad_nn.utils.data import DataLoader
 from minigrad_nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+import classifying
+import running
+from classifying import UNKNOWN, Batch, Example
+from naive_bayes import Reading, character_ngrams
+from name_data import faker_names
 
 
 class NameClassifier(nn.Module):

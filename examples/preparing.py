@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import minigrad as mg
+import minigrad_nn as nn
+
 import downloads
 import options as command_line
 import running
 from resuming import require_same_run
 from saved_model import load_model, put_weights
 from text_data import python_help, read_text, split, vocabulary
-
-import minigrad as mg
-import minigrad_nn as nn
 
 __all__ = ["prepare", "sizes"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from running import Losses
-
 import minigrad as mg
 import minigrad_nn as nn
+
+from running import Losses
 
 __all__ = ["Run", "require_same_run"]
 

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import minigrad as mg
+from tqdm import tqdm
 
 __all__ = [
     "Losses", "begin", "number", "parser", "positive", "progress", "pyplot", "require_device", "require_folders", "size", "table", "whole",

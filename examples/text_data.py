@@ -9,7 +9,6 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import numpy as np
-
 from minigrad_nn import Vocabulary
 
 __all__ = ["UNKNOWN", "frequent", "numbered", "parallel_streams", "python_help", "read_text", "split", "vocabulary", "words"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from text_data import numbered, vocabulary
-
 import minigrad as mg
 import minigrad_nn as nn
+import numpy as np
+
+from text_data import numbered, vocabulary
 
 __all__ = ["explain", "write_graph"]
 

@@ -21,18 +21,18 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import optim
+from minigrad_nn.utils.data import BucketSampler, DataLoader
+
 import running
 import translate_options as command_line
 from saved_model import load_model, save_model
 from sentence_pairs import BOS, EOS, SPECIALS, Corpus, columns, encode, join, tokens
 from translate_baselines import nearest_pair, word_by_word
 from translate_plots import attention_maps, loss_curve
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
-from minigrad_nn.utils.data import BucketSampler, DataLoader
 
 
 def translator(sources: int, targets: int, options: argparse.Namespace) -> nn.EncoderDecoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+
 from sentence_pairs import join, tokens
 
 __all__ = ["nearest_pair", "word_by_word"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from fonts import drawable, families_for
 from running import pyplot
 

@@ -22,17 +22,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import minigrad as mg
+import minigrad_nn as nn
 import numpy as np
+from minigrad_nn import optim
+
 import running
 from adding import CHANCE, SOLVED, adding_problem
 from chosen import complete
 from exploding import explode, saturation
 from saved_model import load_model, save_model
 from vanishing_plots import draw_norms, draw_pair, draw_success
-
-import minigrad as mg
-import minigrad_nn as nn
-from minigrad_nn import optim
 
 # The networks whose gradients are measured; in the last two a bias opens the gate that keeps the memory: sigmoid(4) = 0.98.
 MEASURED = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from running import pyplot
-
 import minigrad as mg
 import minigrad_nn as nn
+import numpy as np
+
+from running import pyplot
 
 __all__ = ["draw_norms", "draw_pair", "draw_success"]
 
