@@ -2,4 +2,5 @@
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("numba") else ["minigrad_nn/kernels/loops.py"]
+NUMBAS = [f"minigrad_nn/kernels/compiled/{name}.py" for name in ("loops", "tiles")]
+collect_ignore = [] if importlib.util.find_spec("numba") else NUMBAS

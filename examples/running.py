@@ -1,8 +1,8 @@
 """What all examples share: the same options, a seed, a device, a progress bar, plots into files.
 
-    lines = running.parser(__doc__, epochs=10, out="out/names")
-    lines.add_argument("--hidden", type=running.size, default=64)      # an option of the example's own
-    options = running.begin(lines, arguments)                          # read, checked, seeded
+lines = running.parser(__doc__, epochs=10, out="out/names")
+lines.add_argument("--hidden", type=running.size, default=64)      # an option of the example's own
+options = running.begin(lines, arguments)                          # read, checked, seeded
 """
 
 from __future__ import annotations

@@ -136,9 +136,7 @@ def stream_on(where: types.device, generator: Generator | None = None) -> Any:
     return (generator or default_generator).stream_on(where)
 
 
-def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Numbers uniform in [0, 1)"""
     return finish(_uniform(ints(size), generator, _floating("rand", dtype)), None, device, requires_grad)
 
@@ -158,9 +156,7 @@ def _uniform(shape: tuple[int, ...], generator: Generator | None, kind: np.dtype
     return np.minimum(numbers, below_one).astype(kind)
 
 
-def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Numbers from the normal distribution with mean 0 and deviation 1"""
     kind = _floating("randn", dtype)
     return finish(stream(generator).standard_normal(ints(size)), kind, device, requires_grad)

@@ -324,7 +324,6 @@ class View:
         self.number = -1 if of.version is None else of.version[0]
 
 
-
 def refresh(tensor: Variable) -> None:
     """Make the node of a view anew if the memory it shows was changed in place since, perhaps through another view."""
     stale = []

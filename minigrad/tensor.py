@@ -201,9 +201,7 @@ class Tensor(Variable):
     def grad(self) -> None:
         self._grad = None
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
-    ) -> None:
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
         """Add d self / d leaf to the `.grad` of every leaf that self was computed from.
 
         Source: https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html

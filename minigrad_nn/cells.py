@@ -125,9 +125,7 @@ class RNNCellBase(Module):
     bias_hh: Parameter | None
     state_names: tuple[str, ...] = ("h",)
 
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None) -> None:
         require_sizes(input_size=input_size, hidden_size=hidden_size)
         require_flags(bias=bias)
         require_device(type(self).__name__, device)

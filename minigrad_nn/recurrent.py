@@ -254,13 +254,12 @@ class RNNBase(Module):
 
         def again(data: Tensor, states: States, weights: Any) -> tuple[Tensor, States, Any]:
             full: Any = (*weights, *(None,) * (len(NAMES) - len(weights)))
-            outputs, last, seen = self._on_tape(
-                list(data.split(sizes)), sizes, states, layer=layer, suffix=suffix, look=look, weights=full
-            )
+            outputs, last, seen = self._on_tape(list(data.split(sizes)), sizes, states, layer=layer, suffix=suffix, look=look, weights=full)
             return cat(outputs), last, seen.get("c")
 
         (cell, options), x = self._kernel(), inputs[0].array
-        kernel = choose(cell, self.hidden_size, x.dtype, of(x), _chosen.kernel, projection=self.proj_size > 0, **options)
+        layer_options = {"B": sizes[0], "projection": self.proj_size > 0, **options}
+        kernel = choose(cell, self.hidden_size, x.dtype, of(x), _chosen.kernel, **layer_options)
         weights = self._weights(layer, suffix)[: len(kernel.NAMES) - 1 - len(states)]
         paired = self.bidirectional and not self.checkpoint
         result = fused(kernel, options, inputs[0], sizes, bool(suffix), states, weights, again, look, paired)
@@ -443,9 +442,7 @@ class RNN(RNNBase):
         _refuse_projection("RNN", extras, device)
         activation_of(nonlinearity)  # refuses unknown names
         mode = f"RNN_{nonlinearity.upper() if isinstance(nonlinearity, str) else getattr(nonlinearity, '__name__', 'FUNCTION').upper()}"
-        super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras
-        )
+        super().__init__(mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras)
         self.nonlinearity = nonlinearity
 
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:
@@ -531,9 +528,7 @@ class GRU(RNNBase):
     ) -> None:
         _refuse_projection("GRU", extras, device)
         require_flags(reset_after=reset_after)
-        super().__init__(
-            "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras
-        )
+        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype, **extras)
         self.reset_after = reset_after
 
     def _step(self, x: Tensor, states: States, weights: Weights, note: dict[str, Tensor] | None) -> tuple[Tensor, ...]:

@@ -48,6 +48,8 @@ WAYS = {
     "LSTM": OPTIONS | {"projected": {"proj_size": 2, "bidirectional": True}, "projected, checkpoint": {"proj_size": 2, "checkpoint": 2}},
     "GRU": OPTIONS | {"reset before": {"reset_after": False, "bidirectional": True}},
 }
+
+
 class Held(nn.Module):
     """A Module whose parts stand in containers."""
 

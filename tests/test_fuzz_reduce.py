@@ -84,8 +84,11 @@ def reducing_wrongly(draw):
     x = draw.array(shape, draw.one("float64", "float64", "float32", "int64", "bool", "int8", "uint8"))
     ndim, keep = max(x.ndim, 1), draw.one("", ", keepdim=True", ", keepdim=False")
     dims = draw.one(
-        f"{draw.dim(ndim, 0.15)}", f"{tuple(draw.dim(ndim, 0) for _ in range(draw.randint(0, 3)))}", f"[{draw.dim(ndim, 0.05)}]", "()",
-        "None"
+        f"{draw.dim(ndim, 0.15)}",
+        f"{tuple(draw.dim(ndim, 0) for _ in range(draw.randint(0, 3)))}",
+        f"[{draw.dim(ndim, 0.05)}]",
+        "()",
+        "None",
     )
     one = f"{draw.dim(ndim, 0.15)}"
     several = ["sum", "mean", "amax", "amin", "any", "all", "count_nonzero", "norm", "var", "std", "logsumexp"]

@@ -349,6 +349,7 @@ def test_inference_mode():
             with lib.inference_mode(False):
                 seen.append(((x * 2).requires_grad, lib.is_inference_mode_enabled()))
             seen.append((x * 2).requires_grad)
+
         @lib.enable_grad()
         def stays_off():
             return (x * 2).requires_grad

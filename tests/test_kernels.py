@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +13,8 @@ import minigrad as mg
 import minigrad_nn as nn
 from minigrad import backend
 from minigrad.backend import of
-from minigrad_nn.kernels import Steps, compiled, gru, lstm, rnn
+from minigrad_nn.kernels import Steps
+from minigrad_nn.kernels.choose import ARRAYS, choose
 
 CONFIGURATIONS = 504
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2}
@@ -108,27 +103,37 @@ def slow(c: Case, inputs: dict[str, Any]) -> dict[str, Any]:
     return found | {"c_n": c_n, "cells": cells} if c.kind == "lstm" else found
 
 
-def run_forward(c: Case, keep: bool = True) -> tuple[dict[str, Any], Any]:
-    x, h_0 = c.get("x"), c.get("h_0")
+def kernel_of(c: Case, name: str | None = None) -> Any:
+    """The kernel that computes a case: on a CPU the one that is chosen for it, unless another is named, elsewhere `arrays`."""
+    cell, x = {"lstm": "lstm", "gru": "gru"}.get(c.kind, "rnn"), c.get("x")
+    options = {"lstm": {}, "gru": {"reset_after": c.reset_after}}.get(c.kind, {"activation": c.kind})
+    if of(x).device_type != "cpu":
+        return getattr(ARRAYS, cell)
+    H = c.inputs["w_hh"].shape[0] // {"lstm": 4, "gru": 3}.get(c.kind, 1)
+    return choose(cell, H, x.dtype, of(x), name, projection="w_hr" in c.inputs, **options)
+
+
+def run_forward(c: Case, keep: bool = True, name: str | None = None) -> tuple[dict[str, Any], Any]:
+    kernel, x, h_0 = kernel_of(c, name), c.get("x"), c.get("h_0")
     weights = tuple(c.get(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     if c.kind == "lstm":
-        y, h_n, c_n, saved = lstm.forward(x, c.steps, h_0, c.get("c_0"), (*weights, c.get("w_hr")), keep)
+        y, h_n, c_n, saved = kernel.forward(x, c.steps, h_0, c.get("c_0"), (*weights, c.get("w_hr")), keep)
         found = {"y": y, "h_n": h_n, "c_n": c_n}
         return (found | {"cells": saved.cells()} if keep else found), saved
     if c.kind == "gru":
-        y, h_n, saved = gru.forward(x, c.steps, h_0, weights, keep, c.reset_after)
+        y, h_n, saved = kernel.forward(x, c.steps, h_0, weights, keep=keep, reset_after=c.reset_after)
     else:
-        y, h_n, saved = rnn.forward(x, c.steps, h_0, weights, c.kind, keep)
+        y, h_n, saved = kernel.forward(x, c.steps, h_0, weights, keep=keep, activation=c.kind)
     return {"y": y, "h_n": h_n}, saved
 
 
-def run_backward(c: Case, results: dict[str, Any], saved: Any, wanted: Any) -> dict[str, Any]:
+def run_backward(c: Case, results: dict[str, Any], saved: Any, wanted: Any, name: str | None = None) -> dict[str, Any]:
     d = lambda name: on_device(c.given[name]) if name in c.given else None
     weights = tuple(c.get(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
-    common = (saved, c.get("x"), results["y"], c.get("h_0"))
+    kernel, common = kernel_of(c, name), (saved, c.get("x"), results["y"], c.get("h_0"))
     if c.kind == "lstm":
-        return lstm.backward(*common, (*weights, c.get("w_hr")), d("y"), d("h_n"), d("c_n"), d("cells"), wanted)
-    return (gru if c.kind == "gru" else rnn).backward(*common, weights, d("y"), d("h_n"), wanted)
+        return kernel.backward(*common, (*weights, c.get("w_hr")), d("y"), d("h_n"), d("c_n"), d("cells"), wanted)
+    return kernel.backward(*common, weights, d("y"), d("h_n"), wanted)
 
 
 def close(c: Case, got: Any, want: Any, what: str) -> None:
@@ -264,66 +269,6 @@ def test_runs_and_panels_of_any_length(kind: str, limits: tuple[int, int], monke
             close(c, (again | gradients_again)[name], value, name)
 
 
-@pytest.fixture
-def choose() -> Iterator[Any]:
-    """A function that says whether compiled loops are wanted; the choice ends with the test."""
-    yield lambda wanted: setattr(compiled.choice, "wanted", wanted)
-    compiled.choice.wanted = None
-
-
-@pytest.mark.parametrize("block", range(6))
-def test_compiled_loops_compute_what_numpy_computes(block: int, choose: Any) -> None:
-    pytest.importorskip("numba")
-    for seed in range(9000 + 20 * block, 9020 + 20 * block):
-        c = case(seed, "lstm" if seed % 2 else "gru", "float32")
-        choose(False)
-        results, saved = run_forward(c)
-        gradients = run_backward(c, results, saved, set(c.inputs))
-        choose(True)
-        again, saved = run_forward(c)
-        gradients_again = run_backward(c, again, saved, set(c.inputs))
-        for name, value in (results | gradients).items():
-            close(c, (again | gradients_again)[name], value, name)
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_compiled_loops_are_used_where_they_can_be_and_wanted(choose: Any) -> None:
-    pytest.importorskip("numba")
-    xp, single = of(np.zeros(1)), np.zeros(3, np.float32)
-    assert compiled.loops_for(xp, single) is not None
-    assert compiled.loops_for(xp, single.astype(np.float64)) is compiled.loops_for(xp, single.astype(np.float16)) is None
-    assert compiled.loops_for(xp, single.astype(single.dtype.newbyteorder())) is None
-    choose(False)
-    assert compiled.loops_for(xp, single) is None
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_the_compiled_tanh_is_tanh_to_the_last_digits() -> None:
-    loops = pytest.importorskip("minigrad_nn.kernels.loops", exc_type=ImportError)
-    a = np.concatenate([np.linspace(-12, 12, 20001), [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-30, -3e38]]).astype(np.float32)
-    got, want = np.array([loops.tanh(each) for each in a]), np.tanh(a.astype(np.float64))
-    assert np.nanmax(np.abs(got - want)) < 4e-7 and (np.isnan(got) == np.isnan(want)).all()
-    assert np.abs(got[~np.isnan(got)]).max() <= 1
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_compiled_gates_can_be_shut_altogether() -> None:
-    loops = pytest.importorskip("minigrad_nn.kernels.loops", exc_type=ImportError)
-    for a in (20, 1000, 3e38, np.inf):
-        a = np.float32(a)
-        assert [loops.tanh(a), loops.tanh(-a), loops.sigmoid(a), loops.sigmoid(-a)] == [1, -1, 1, 0]
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_a_forget_gate_that_is_shut_lets_nothing_through(choose: Any) -> None:
-    pytest.importorskip("numba")
-    x, c_0, b = np.zeros((1, 1), np.float32), np.full((1, 1), 1e30, np.float32), np.array([0, -np.inf, 0, 0], np.float32)
-    for wanted in (True, False):
-        choose(wanted)
-        _, _, c_n, _ = lstm.forward(x, Steps([1]), None, c_0, (np.ones((4, 1), np.float32),) * 2 + (b, None, None), keep=False)
-        assert c_n.item() == 0
-
-
 @pytest.mark.host_only("NumPy's memory")
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_weights_may_be_memory_of_any_order_that_nobody_may_write_to(kind: str) -> None:
@@ -337,68 +282,6 @@ def test_weights_may_be_memory_of_any_order_that_nobody_may_write_to(kind: str) 
         y = layer(x)[0]
         np.testing.assert_allclose(y.detach().numpy(), want, rtol=1e-6, atol=1e-7)
         y.sum().backward()
-
-
-FIRST_LAYER = """
-import sys, warnings
-import minigrad, minigrad_nn
-assert "numba" not in sys.modules, "loaded before anybody needs it"
-from minigrad_nn.kernels import compiled
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    for layer in (minigrad_nn.LSTM(3, 2), minigrad_nn.GRU(3, 2)):
-        layer(minigrad.ones(4, 1, 3))[0].sum().backward()
-print(*[each.message for each in caught], "loaded" if "minigrad_nn.kernels.loops" in sys.modules else "", sep="\\n")
-compiled.choice.wanted = True
-try:
-    layer(minigrad.ones(4, 1, 3))
-except Exception as error:
-    print("asked for:", type(error).__name__)
-"""
-
-
-def first_layer(*path: Path, **settings: str) -> str:
-    """What a new process says that computes its first layers with these folders in front, and this in its environment."""
-    folders = [str(each) for each in (*path, Path(__file__).parents[1])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders), "MINIGRAD_DEVICE": "cpu"} | settings
-    command = [sys.executable, "-c", FIRST_LAYER]
-    done = subprocess.run(command, cwd=folders[0], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-@pytest.mark.host_only("compiled for the CPU")
-@pytest.mark.parametrize("content", ["raise ImportError('no such numpy')", "def __getattr__(name): raise TypeError('no such option')"])
-def test_a_numba_that_cannot_be_used_is_named_once(content: str, tmp_path: Path) -> None:
-    (tmp_path / "numba").mkdir()
-    (tmp_path / "numba" / "__init__.py").write_text(content)
-    said = first_layer(tmp_path)
-    assert said.count("Numba is installed but cannot be used here") == 1 and "no such " in said
-    assert "asked for: " in said
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_where_numba_is_switched_off_numpy_computes() -> None:
-    assert first_layer(NUMBA_DISABLE_JIT="1") in ("", "asked for: ModuleNotFoundError")
-
-
-@pytest.mark.host_only("compiled for the CPU")
-def test_loops_are_compiled_without_a_place_to_keep_them_and_where_what_was_kept_is_damaged(tmp_path: Path) -> None:
-    pytest.importorskip("numba")
-    root = Path(__file__).parents[1]
-    for name in ("minigrad", "minigrad_nn"):
-        shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    kept = tmp_path / "minigrad_nn" / "kernels" / "__pycache__"
-    nowhere = {"XDG_CACHE_HOME": "/dev/null/x", "HOME": "/dev/null/x", "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
-    kept.write_text("in the way of a folder")
-    assert first_layer(tmp_path, **nowhere) == "loaded"
-    kept.unlink()
-    assert first_layer(tmp_path, **nowhere) == "loaded"
-    indices = list(kept.glob("*.nbi"))
-    assert indices
-    for index in indices:
-        index.write_bytes(index.read_bytes()[:40])
-    assert first_layer(tmp_path, **nowhere) == "loaded"
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh", "relu", "sigmoid"])

@@ -133,7 +133,7 @@ def test_linear_takes_any_number_of_axes(shape):
     y = layer(x)
     assert y.shape == (*shape[:-1], 2)
     (y * y).sum().backward()
-    again = (x.detach().cpu().numpy() @ layer.weight.detach().cpu().numpy().T + layer.bias.detach().cpu().numpy())
+    again = x.detach().cpu().numpy() @ layer.weight.detach().cpu().numpy().T + layer.bias.detach().cpu().numpy()
     assert np.allclose(y.detach().cpu().numpy(), again)
     assert np.allclose(x.grad.cpu().numpy(), 2 * again @ layer.weight.detach().cpu().numpy())
 

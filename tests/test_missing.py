@@ -40,11 +40,7 @@ INSIDE = {
 def public(place: str) -> list[str]:
     """PyTorch's names in one place that a program may use."""
     inside = INSIDE.get(place, r"(?!)")
-    return [
-        name
-        for name in RECORDED.get(place, [])
-        if not re.fullmatch(inside, name) or missing.hint(place, name)
-    ]
+    return [name for name in RECORDED.get(place, []) if not re.fullmatch(inside, name) or missing.hint(place, name)]
 
 
 PLACES = list(RECORDED)

@@ -106,9 +106,7 @@ def modules(case: Case) -> tuple[Any, Any]:
         warnings.simplefilter("ignore")
         torch.manual_seed(case.seed)
         theirs = getattr(torch.nn, case.kind)(*case.sizes, **case.options, dtype=getattr(torch, case.dtype))
-    ours = getattr(nn, case.kind)(
-        *case.sizes, **case.options, dtype=getattr(mg, case.dtype), path=case.path, checkpoint=case.checkpoint
-    )
+    ours = getattr(nn, case.kind)(*case.sizes, **case.options, dtype=getattr(mg, case.dtype), path=case.path, checkpoint=case.checkpoint)
     ours.load_state_dict(theirs.state_dict())
     return theirs, ours
 

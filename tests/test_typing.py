@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("mypy")
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAM = '''
+PROGRAM = """
 import minigrad as torch
 import minigrad_nn as nn
 import minigrad_nn.functional as F
@@ -70,7 +70,7 @@ def evaluate(net: Net, x: Tensor) -> float:
 
 x.sigmiod()  # error
 torch.tahn(x)  # error
-'''
+"""
 
 
 LONGER = Path(__file__).with_name("typed_program.py")

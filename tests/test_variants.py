@@ -15,7 +15,6 @@ def norm(v, eps=1e-5):
     return (v - v.sum() / v.size) / np.sqrt(((v - v.sum() / v.size) ** 2).sum() / v.size + eps)
 
 
-
 def layer_norm_lstm(p, x, h, c):
     a = norm(p["weight_ih"] @ x) * p["gain_ih"] + p.get("bias_ih", 0) + norm(p["weight_hh"] @ h) * p["gain_hh"] + p.get("bias_hh", 0)
     i, f, g, o = np.split(a, 4)

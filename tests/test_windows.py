@@ -10,7 +10,6 @@ import minigrad_nn as nn
 pytestmark = pytest.mark.host_only("counts bytes of the host")
 
 
-
 def kept_by(layer, steps):
     """Bytes that a forward pass leaves behind beside its output."""
     x = mg.randn(steps, 4, 8)

@@ -90,7 +90,7 @@ def result_type(x: Any, y: Any) -> np.dtype[Any]:
     """The dtype in which two arrays meet: the wider of the higher kind, where arrays with axes outrank those without."""
     if _KINDS[x.dtype.kind] != _KINDS[y.dtype.kind]:
         high = x if _KINDS[x.dtype.kind] > _KINDS[y.dtype.kind] else y
-        return high.dtype# PyTorch, unlike NumPy: int64 with float32 is float32
+        return high.dtype  # PyTorch, unlike NumPy: int64 with float32 is float32
     if (x.ndim == 0) != (y.ndim == 0):
         return x.dtype if x.ndim else y.dtype
     return np.promote_types(x.dtype, y.dtype)

@@ -49,9 +49,7 @@ def _plain(x: Any, index: Any) -> Tensor:
         raise IndexError(f"{problem}; the tensor has shape {tuple(shape)}") from None
     if value.__class__ not in ARRAYS:
         value = x.array[(*index, ...)] if isinstance(index, tuple) else x.array[index, ...]
-    return record_view(
-        "getitem", value, x, lambda xp, dy: xp.placed(dy, shape, index, False), lambda x: _plain(x, index)
-    )
+    return record_view("getitem", value, x, lambda xp, dy: xp.placed(dy, shape, index, False), lambda x: _plain(x, index))
 
 
 def _chosen(x: Any, index: tuple[Any, ...], keep: tuple[Any, ...] = ()) -> Tensor:
@@ -464,4 +462,3 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
         num_classes = int(ids.max()) + 1
     ids = _of(ids).in_range(ids, 0, num_classes - 1, "one_hot: ids", RuntimeError)
     return wrap((ids[..., None] == _of(ids).arange(num_classes)).astype(np.int64))
-

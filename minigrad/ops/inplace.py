@@ -111,8 +111,6 @@ def require_followable(x: Any) -> None:
         view = view.base.of
 
 
-
-
 def _root(x: Any) -> Any:
     while x.base is not None:
         x = x.base.of

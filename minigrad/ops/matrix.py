@@ -297,4 +297,3 @@ def tensordot(a: Any, b: Any, dims: int | Sequence[Any] = 2) -> Tensor:
         right[other] = left[one]
     kept = [letter for letter in (*left, *right) if (letter in left) != (letter in right)]
     return einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
-

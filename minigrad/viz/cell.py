@@ -148,9 +148,7 @@ def _columns_before(
     return {node: column - leftmost for node, column in columns.items()}
 
 
-def _first_met(
-    starts: Iterable[int], allowed: set[int], parents: Sequence[Sequence[int]], readers: set[int]
-) -> dict[int, int]:
+def _first_met(starts: Iterable[int], allowed: set[int], parents: Sequence[Sequence[int]], readers: set[int]) -> dict[int, int]:
     """The order in which a walk from `starts` towards inputs leaves nodes: what serves one purpose stays together.
 
     What depends on the last step's state goes first, that is to the left, where the state comes from.
@@ -176,9 +174,7 @@ def _first_met(
     return order
 
 
-def _spread(
-    nodes: list[int], neighbours: Sequence[Sequence[int]], columns: dict[int, float], centred: bool = True
-) -> None:
+def _spread(nodes: list[int], neighbours: Sequence[Sequence[int]], columns: dict[int, float], centred: bool = True) -> None:
     """Give each of `nodes`, in this order, the mean column of its neighbours, at least 1 after the one before it."""
     wanted: list[float | None] = []
     for node in nodes:

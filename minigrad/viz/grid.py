@@ -94,8 +94,11 @@ def _under_and_before(
         columns = {None if each is None else each[1] for each in cells}
         cell = min(each for each in cells if each is not None) if len(columns) == 1 and None not in columns else None
         slots = [(home[user][0], place[user]) for user in readers] if cell is not None else []
-        if cell is not None and is_source and any(slot in readers_of_state for slot in slots) and (
-            nodes[id_].kind == "cut" or (nodes[id_].steps or 1) == 1
+        if (
+            cell is not None
+            and is_source
+            and any(slot in readers_of_state for slot in slots)
+            and (nodes[id_].kind == "cut" or (nodes[id_].steps or 1) == 1)
         ):
             states[cell].append(id_)
         elif cell is not None and (is_source or (nodes[id_].steps or 1) > 1 or per_slot[nodes[id_].op, *slots[0]] > 1):

@@ -13,13 +13,12 @@ Where the cell writes rows (B, H), a step here is (H, b), the batch last (see st
     (a) input projections, with every bias that stands outside a product with r, are computed for many steps in one call,
         before the loop over them
     (b) gates overwrite their pre-activations
-    (c) sigmoid(a) = ½ tanh(½a) + ½, with NumPy for r and z in one call; it is exact to the rounding of 1, as in lstm.py
+    (c) sigmoid(a) = ½ tanh(½a) + ½, for r and z in one call; it is exact to the rounding of 1, as in lstm.py
     (d) kept for backward are r, z, n, then s, which is what r multiplies in (3), W_hn h + b_hn, but the product r ⊙ h itself
         in (3b), and d = h - n of (4)
-    (e) how large each gate's gradient is per unit of dh does not depend on later steps: with NumPy, these slopes are
-        worked out for a run at once, and the loop only multiplies
+    (e) how large each gate's gradient is per unit of dh does not depend on later steps: these slopes are worked
+        out for a run at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over many steps, after the loop over them
-    (g) with Numba, all steps of a run are one compiled loop (loops.py), for (3)
 """
 
 from __future__ import annotations
@@ -29,12 +28,11 @@ from typing import Any
 
 from minigrad.backend import Array, of
 
-from .compiled import loops_for
 from .gradients import Gradients, Total
 from .steps import Run, State, Steps, columns, previous, project, to_blocks, to_columns, to_rows
 from .steps import Saved as Kept
 
-__all__ = ["NAMES", "Saved", "backward", "forward", "loops"]
+__all__ = ["NAMES", "Saved", "backward", "forward"]
 
 NAMES = ("x", "h_0", "w_ih", "w_hh", "b_ih", "b_hh")  # what there are gradients of
 
@@ -56,11 +54,6 @@ class Saved(Kept):
 # ------------------------------------------------------------------------------------------------------------- forward
 
 
-def loops(x: Array, weights: Weights, reset_after: bool = True) -> Any | None:
-    """The compiled loops (g), if they serve such a layer; else None."""
-    return loops_for(of(x), x, weights[1]) if reset_after else None
-
-
 def forward(
     x: Array, steps: Steps, h_0: Array | None, weights: Weights, keep: bool, reset_after: bool = True
 ) -> tuple[Array, Array, Saved | None]:
@@ -74,15 +67,13 @@ def forward(
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
     saved = Saved(xp, steps, H, reset_after)
-    (outside, b_hn), compiled = _split_bias(b_hh, H, reset_after), loops(x, weights, reset_after)
+    outside, b_hn = _split_bias(b_hh, H, reset_after)
     for run in saved.runs:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, w_ih, (b_ih, outside), out=kept[:, :3])  # (a)
         h.resize(run.size)
-        if compiled is not None:
-            outputs = _advance_in_loops(xp, compiled, kept, h.array, w_hh, b_hn, steps.reverse)  # (K, H, b)
-        elif reset_after:
-            outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))
+        if reset_after:
+            outputs = _advance(xp, kept, h.array, w_hh, b_hn, steps.order(run))  # (K, H, b)
         else:
             outputs = _advance_reset_before(xp, kept, h.array, w_hh, steps.order(run))
         to_rows(run, outputs, y)
@@ -119,17 +110,6 @@ def _advance(xp: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, or
         n += last
         before = _mix(xp, kept[k], before, out=outputs[k])
     h[...] = before
-    return outputs
-
-
-def _advance_in_loops(xp: Any, compiled: Any, kept: Array, h: Array, w_hh: Array, b_hn: Array | None, reverse: bool) -> Array:
-    """The same by (g)."""
-    K, _, H, b = kept.shape
-    outputs, inside = xp.empty((K, H, b), h.dtype), xp.zeros_like(h)
-    if b_hn is not None:
-        inside += b_hn
-    flat_kept, w_hh = kept.reshape(K, 5, H * b), xp.ascontiguousarray(w_hh)
-    compiled.gru_forward(flat_kept, w_hh, inside.reshape(H * b), h, outputs.reshape(K, H * b), reverse)
     return outputs
 
 
@@ -188,18 +168,14 @@ def backward(
     xp, steps, H, w_hh = of(x), saved.steps, saved.hidden_size, weights[1]
     found = _Collected(saved.reset_after, wanted, steps, x, y, h_0, weights[0], w_hh)
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_kept, compiled = reversed(saved.kept), loops(x, weights, saved.reset_after)
+    all_kept, retreat = reversed(saved.kept), _retreat if saved.reset_after else _retreat_reset_before
     for panel in reversed(saved.panels):
         found.begin(panel)
         for run in reversed(panel):
             kept = next(all_kept)
             dys, order = None if dy is None else to_blocks(xp, run, dy), steps.order(run)[::-1]
-            if compiled is not None:
-                slopes = _retreat_in_loops(xp, compiled, kept, dys, dh.resize(run.size), w_hh, not steps.reverse)
-            else:
-                slopes = _slopes(xp, kept, saved.reset_after)
-                retreat = _retreat if saved.reset_after else _retreat_reset_before
-                retreat(xp, slopes, kept, dys, dh.resize(run.size), w_hh, order)
+            slopes = _slopes(xp, kept, saved.reset_after)
+            retreat(xp, slopes, kept, dys, dh.resize(run.size), w_hh, order)
             found.add_run(panel, run, slopes, kept)
         found.end(panel)  # (f)
     dh.resize(0)
@@ -240,15 +216,6 @@ def _retreat(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, 
         xp.multiply(dh, kept[k, 1], out=directly)  # (4')
         xp.matmul(w_hh_T, da[1:].reshape(w_hh.shape[0], dh.shape[1]), out=dh)
         dh += directly
-
-
-def _retreat_in_loops(xp: Any, compiled: Any, kept: Array, dys: Array | None, dh: Array, w_hh: Array, reverse: bool) -> Array:
-    """The gradients (K, 4, H, b) of the pre-activations of n, r and z, and of s, of a run by (g); dh is carried on in place."""
-    K, _, H, b = kept.shape
-    da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    w_hh, flat_kept, flat_da = xp.ascontiguousarray(w_hh), kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b)
-    compiled.gru_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, reverse)
-    return da
 
 
 def _retreat_reset_before(xp: Any, slopes: Array, kept: Array, dys: Array | None, dh: Array, w_hh: Array, order: range) -> None:

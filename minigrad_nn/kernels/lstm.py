@@ -6,15 +6,12 @@ writes rows (B, H), a step here is (H, b), the batch last (see steps.py for this
 
     (a) input projections W_ih x + b_ih + b_hh are computed for a run of steps in one call, before the loop over them
     (b) gates overwrite their pre-activations
-    (c) with NumPy, all four gates go through one tanh, as sigmoid(a) = ½ tanh(½a) + ½; a gate is then exact to the rounding of 1, so
+    (c) all four gates go through one tanh, as sigmoid(a) = ½ tanh(½a) + ½; a gate is then exact to the rounding of 1, so
         one that is shut to 1e-9 is 0 in float32
     (d) kept for backward are i, f, g, o and v = f ⊙ c, the first half of (5): c is v + i ⊙ g again
-    (e) with NumPy, how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later
+    (e) how large each gate's gradient is per unit of dc or of dm, with m = o ⊙ tanh(c), does not depend on later
         steps: these slopes are worked out for a run at once, and the loop only multiplies
     (f) gradients of weights, biases and inputs are products over a panel of steps, after the loop over them
-    (g) with Numba, all steps of a run are one compiled loop (loops.py), without (c) and (e): it goes over each step's
-        numbers once, and computes slopes where it uses them
-    (h) rows of a large batch are shared among cores (cores.py)
 """
 
 from __future__ import annotations
@@ -24,12 +21,11 @@ from typing import Any
 
 from minigrad.backend import Array, of
 
-from .compiled import loops_for
 from .gradients import Gradients
 from .steps import Saved as Kept
 from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
-__all__ = ["NAMES", "Saved", "backward", "forward", "loops"]
+__all__ = ["NAMES", "Saved", "backward", "forward"]
 
 NAMES = ("x", "h_0", "c_0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr")  # what there are gradients of
 
@@ -51,11 +47,6 @@ class Saved(Kept):
 # ------------------------------------------------------------------------------------------------------------- forward
 
 
-def loops(x: Array, weights: Weights) -> Any | None:
-    """The compiled loops (g), if they serve such a layer; else None."""
-    return None if weights[4] is not None else loops_for(of(x), x, weights[1])
-
-
 def forward(
     x: Array, steps: Steps, h_0: Array | None, c_0: Array | None, weights: Weights, keep: bool
 ) -> tuple[Array, Array, Array, Saved | None]:
@@ -68,15 +59,11 @@ def forward(
     xp, (R, H) = of(x), (weights[1].shape[1], weights[1].shape[0] // 4)
     y, h_n, c_n = xp.empty((steps.N, R), x.dtype), xp.empty((steps.B, R), x.dtype), xp.empty((steps.B, H), x.dtype)
     h, c = State(xp, R, x.dtype, h_0, h_n), State(xp, H, x.dtype, c_0, c_n)
-    saved, compiled = Saved(xp, steps, H), loops(x, weights)
+    saved = Saved(xp, steps, H)
     for run in saved.runs:
         kept = xp.empty((run.K, 5, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:4], out=kept[:, :4])  # (a)
-        states, order = (h.resize(run.size), c.resize(run.size)), steps.order(run)
-        if compiled is None:
-            outputs = _advance(xp, kept, *states, weights, order)  # (K, R, b)
-        else:
-            outputs = _advance_in_loops(xp, compiled, kept, *states, weights[1], steps.reverse)
+        outputs = _advance(xp, kept, h.resize(run.size), c.resize(run.size), weights, steps.order(run))  # (K, R, b)
         to_rows(run, outputs, y)
         if keep:
             saved.kept.append(kept)
@@ -115,15 +102,6 @@ def _advance(xp: Any, kept: Array, h: Array, c: Array, weights: Weights, order: 
     return outputs
 
 
-def _advance_in_loops(xp: Any, compiled: Any, kept: Array, h: Array, c: Array, w_hh: Array, reverse: bool) -> Array:
-    """The same by (g), without a projection."""
-    K, _, H, b = kept.shape
-    outputs = xp.empty((K, H, b), h.dtype)
-    w_hh, flat_outputs = xp.ascontiguousarray(w_hh), outputs.reshape(K, H * b)
-    compiled.lstm_forward(kept.reshape(K, 5, H * b), w_hh, h, c.reshape(H * b), flat_outputs, reverse)
-    return outputs
-
-
 def _sigmoid_as_tanh(xp: Any, like: Array) -> tuple[Array, Array]:
     """Factors and shifts (4, H, b) for (c): ½ and ½ in i, f and o, but 1 and 0 in g."""
     half, shift = xp.full_like(like, 0.5), xp.full_like(like, 0.5)
@@ -148,7 +126,6 @@ def backward(
     """
     xp, steps, H, R = of(x), saved.steps, saved.hidden_size, weights[1].shape[1]
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
-    compiled = loops(x, weights) if dcells is None else None  # loops take no gradient of c at every step
     dh, dc = State(xp, R, x.dtype, dh_n, found.dh_0), State(xp, H, x.dtype, dc_n, found.dc_0)
     all_kept = reversed(saved.kept)
     for panel in reversed(saved.panels):
@@ -158,11 +135,8 @@ def backward(
             kept = next(all_kept)
             dys, dcs = (None if rows is None else to_blocks(xp, run, rows) for rows in (dy, dcells))
             order, states = steps.order(run)[::-1], (dh.resize(run.size), dc.resize(run.size))
-            if compiled is None:
-                da, dc_per_dm, m = _slopes(xp, kept)  # slopes, which _retreat turns into gradients
-                dhs = _retreat(xp, da, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
-            else:
-                da = _retreat_in_loops(xp, compiled, kept, dys, states, weights[1], not steps.reverse)
+            da, dc_per_dm, m = _slopes(xp, kept)  # slopes, which _retreat turns into gradients
+            dhs = _retreat(xp, da, dc_per_dm, kept[:, 1], dys, dcs, states, weights, order)  # (K, R, b)
             if found.of_products:
                 to_columns(xp, panel, run, da, all_da)
             if "w_hr" in wanted:
@@ -228,14 +202,3 @@ def _retreat(
         dc *= forget[k]  # (5')
         xp.matmul(w_hh_T, da.reshape(w_hh_T.shape[1], dh.shape[1]), out=dh)
     return dhs
-
-
-def _retreat_in_loops(
-    xp: Any, compiled: Any, kept: Array, dys: Array | None, states: tuple[Array, Array], w_hh: Array, reverse: bool
-) -> Array:
-    """The gradients of the pre-activations (K, 4, H, b) of a run by (g); (dh, dc) are carried on in place."""
-    (dh, dc), (K, _, H, b) = states, kept.shape
-    da, dys = xp.empty((K, 4, H, b), dh.dtype), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    flat_kept, flat_da, w_hh = kept.reshape(K, 5, H * b), da.reshape(K, 4, H * b), xp.ascontiguousarray(w_hh)
-    compiled.lstm_backward(flat_kept, flat_da, w_hh, dys.reshape(K, H * b), dh, dc.reshape(H * b), reverse)
-    return da

@@ -5,9 +5,8 @@ cell writes rows (B, H), a step here is (H, b), the batch last (see steps.py). T
 
     (a) input projections W_ih x + b_ih + b_hh are computed for many steps in one call, before the loop over them
     (b) states overwrite their pre-activations, and are all that is kept
-    (c) with NumPy, the slope of the activation follows from its value, for a run at once; the loop only multiplies
+    (c) the slope of the activation follows from its value, for a run at once; the loop only multiplies
     (d) gradients of weights, biases and inputs are products over many steps, after the loop over them
-    (e) with Numba, all steps of a run are one compiled loop (loops.py), unless the activation is a sigmoid
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ from typing import Any
 
 from minigrad.backend import Array, of
 
-from .compiled import loops_for
 from .gradients import Gradients
 from .steps import Saved as Kept
 from .steps import State, Steps, columns, project, to_blocks, to_columns, to_rows
 
-__all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward", "loops"]
+__all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
 
 NAMES = ("x", "h_0", "w_ih", "w_hh", "b_ih", "b_hh")  # what there are gradients of
 
@@ -52,11 +50,6 @@ class Saved(Kept):
         self.activation = activation
 
 
-def loops(x: Array, weights: Weights, activation: str) -> Any | None:
-    """The compiled loops (e), if they serve such a layer; else None."""
-    return None if activation == "sigmoid" else loops_for(of(x), x, weights[1])
-
-
 def forward(
     x: Array, steps: Steps, h_0: Array | None, weights: Weights, activation: str, keep: bool
 ) -> tuple[Array, Array, Saved | None]:  # fmt: skip
@@ -69,16 +62,12 @@ def forward(
     xp, H = of(x), weights[1].shape[0]
     y, h_n = xp.empty((steps.N, H), x.dtype), xp.empty((steps.B, H), x.dtype)
     h = State(xp, H, x.dtype, h_0, h_n)
-    saved, compiled = Saved(xp, steps, H, activation), loops(x, weights, activation)
+    saved = Saved(xp, steps, H, activation)
     for run in saved.runs:
         states = xp.empty((run.K, 1, H, run.size), x.dtype)
         project(xp, x, run, weights[0], weights[2:], out=states)  # (a)
         states = states[:, 0]  # (K, H, b)
-        if compiled is None:
-            _advance(xp, states, h.resize(run.size), weights[1], activation, steps.order(run))
-        else:
-            flat = states.reshape(run.K, H * run.size)
-            compiled.rnn_forward(flat, xp.ascontiguousarray(weights[1]), h.resize(run.size), activation == "relu", steps.reverse)  # (e)
+        _advance(xp, states, h.resize(run.size), weights[1], activation, steps.order(run))
         to_rows(run, states, y)
         if keep:
             saved.kept.append(states)
@@ -111,17 +100,13 @@ def backward(
     xp, steps, H = of(x), saved.steps, saved.hidden_size
     found = Gradients(wanted, steps, x, y, h_0, weights[0], weights[1])
     dh = State(xp, H, x.dtype, dh_n, found.dh_0)
-    all_states, compiled = reversed(saved.kept), loops(x, weights, saved.activation)
+    all_states = reversed(saved.kept)
     for panel in reversed(saved.panels):
         da = columns(xp, H, panel, x.dtype)  # (H, W)
         for run in reversed(panel):
             states, dys = next(all_states), None if dy is None else to_blocks(xp, run, dy)
-            if compiled is None:
-                slopes = ACTIVATIONS[saved.activation][1](xp, states)  # (c)
-                _retreat(xp, slopes, dys, dh.resize(run.size), weights[1].T, steps.order(run)[::-1])
-            else:
-                relu = saved.activation == "relu"
-                slopes = _retreat_in_loops(xp, compiled, states, dys, dh.resize(run.size), weights[1], relu, not steps.reverse)
+            slopes = ACTIVATIONS[saved.activation][1](xp, states)  # (c)
+            _retreat(xp, slopes, dys, dh.resize(run.size), weights[1].T, steps.order(run)[::-1])
             if found.of_products:
                 to_columns(xp, panel, run, slopes, da)
         found.add_input(panel, da)  # (d)
@@ -138,14 +123,3 @@ def _retreat(xp: Any, slopes: Array, dys: Array | None, dh: Array, w_hh_T: Array
         da = slopes[k]
         da *= dh  # (1')
         xp.matmul(w_hh_T, da, out=dh)
-
-
-def _retreat_in_loops(
-    xp: Any, compiled: Any, states: Array, dys: Array | None, dh: Array, w_hh: Array, relu: bool, reverse: bool
-) -> Array:
-    """The gradients (K, H, b) of the pre-activations of a run by (e); dh is carried on in place."""
-    K, H, b = states.shape
-    da, dys = xp.empty_like(states), xp.zeros((K, H, b), dh.dtype) if dys is None else dys
-    states, flat_da, dys = (each.reshape(K, H * b) for each in (states, da, dys))
-    compiled.rnn_backward(states, flat_da, xp.ascontiguousarray(w_hh), dys, dh, relu, reverse)
-    return da

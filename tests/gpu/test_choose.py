@@ -1,5 +1,6 @@
 """Which kernel computes a layer: by device, by what serves, by name; and that a name which cannot compute it is told."""
 
+import importlib.util
 from types import SimpleNamespace
 
 import cuda_on_cpu
@@ -10,11 +11,11 @@ from compare import host
 import minigrad as mg
 import minigrad_nn as nn
 from minigrad import backend
-from minigrad_nn.kernels import device
+from minigrad_nn.kernels import compiled, device
 from minigrad_nn.kernels.choose import ARRAYS, DESIGNS, choose, known
 
 pytestmark = pytest.mark.host_only("names its devices")
-FLOAT = np.dtype("float32")
+FLOAT, NUMBA = np.dtype("float32"), importlib.util.find_spec("numba") is not None
 CPU, GPU = backend.CPU, backend.on(mg.device("strict"))
 
 
@@ -35,9 +36,10 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_the_cpu_has_one_kernel_and_a_gpu_takes_the_first_that_serves(cell, small):
+def test_a_cpu_takes_compiled_loops_and_a_gpu_the_first_design_that_serves(cell, small):
     plain = getattr(ARRAYS, cell)
-    assert choose(cell, 5, FLOAT, CPU) is choose(cell, 3, FLOAT, CPU) is plain
+    assert choose(cell, 5, FLOAT, CPU) is choose(cell, 3, FLOAT, CPU) is (getattr(compiled, cell) if NUMBA else plain)
+    assert choose(cell, 5, np.dtype("float64"), CPU) is choose(cell, 5, FLOAT, CPU, "arrays") is plain
     assert choose(cell, 5, FLOAT, GPU) is getattr(device, cell)
     assert choose(cell, 3, FLOAT, GPU) == f"small {cell}"
     assert choose(cell, 3, FLOAT, GPU, "arrays") is plain
@@ -49,10 +51,12 @@ def test_what_cannot_compute_the_layer_is_told(small):
         choose("lstm", 5, FLOAT, GPU, "small", projection=True)
     with pytest.raises(ValueError, match="runs on a GPU, and this layer is on the CPU"):
         choose("lstm", 5, FLOAT, CPU, "b")
+    with pytest.raises(ValueError, match="runs on the CPU, and this layer is on a GPU"):
+        choose("lstm", 5, FLOAT, GPU, "compiled")
     with pytest.raises(ValueError, match=r"of the kernels tried \(small, d1, d2, b\), none"):
         choose("lstm", 5, np.dtype("int64"), GPU)
     for call in (known, lambda name: nn.path("fused", name), lambda name: choose("lstm", 5, FLOAT, GPU, name)):
-        with pytest.raises(ValueError, match="kernel must be 'arrays' or 'small' or 'd1' or 'd2' or 'b', got 'c'"):
+        with pytest.raises(ValueError, match="kernel must be 'compiled' or 'arrays' or 'small' or 'd1' or 'd2' or 'b', got 'c'"):
             call("c")
     with pytest.raises(ValueError, match="computes on the path 'fused', got kernel='b' for 'stepwise'"):
         nn.path("stepwise", "b")
@@ -62,7 +66,7 @@ def test_the_environment_speaks_for_gpus_only(monkeypatch):
     monkeypatch.setenv("MINIGRAD_KERNEL", "arrays")
     assert choose("lstm", 5, FLOAT, GPU) is ARRAYS.lstm and choose("lstm", 5, FLOAT, GPU, "b") is device.lstm
     monkeypatch.setenv("MINIGRAD_KERNEL", "b")
-    assert choose("lstm", 5, FLOAT, CPU) is ARRAYS.lstm and choose("lstm", 5, FLOAT, GPU) is device.lstm
+    assert choose("lstm", 5, FLOAT, CPU) is (compiled if NUMBA else ARRAYS).lstm and choose("lstm", 5, FLOAT, GPU) is device.lstm
     monkeypatch.setenv("MINIGRAD_KERNEL", "nothing")
     with pytest.raises(ValueError, match="got 'nothing'"):
         choose("lstm", 5, FLOAT, GPU)

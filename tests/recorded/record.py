@@ -1,6 +1,6 @@
 """Writes programs.json.gz: what PyTorch gives for programs of every family of the fuzzers, for machines without PyTorch.
 
-    PYTHONPATH=.:tests python tests/recorded/record.py
+PYTHONPATH=.:tests python tests/recorded/record.py
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ __all__ = ["gru", "lstm", "rnn", "serves", "serves_alone", "serves_spread"]
 KINDS = {"rnn": rnn, "lstm": lstm, "gru": gru}
 
 
-def serves(
-    kind: str, H: int, dtype: Any, xp: Any, *, activation: str = "tanh", reset_after: bool = True, projection: bool = False
-) -> bool:
+def serves(kind: str, H: int, dtype: Any, xp: Any, *, activation: str = "tanh", reset_after: bool = True, projection: bool = False) -> bool:
     """Whether there is a kernel for a layer of H units, on the current device of the backend `xp`.
 
     `kind` is "rnn", "lstm" or "gru"; any sequence will do, packed or not, in either direction.

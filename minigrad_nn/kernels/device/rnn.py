@@ -7,10 +7,10 @@ from collections.abc import Collection
 from minigrad.backend import Array, of
 
 from ..rnn import NAMES, Weights
+from ..sequence import before_each, bias, in_order, products, state, without_gaps
 from ..steps import Steps
 from .launch import functions
 from .product import multiplier
-from .sequence import before_each, bias, in_order, products, state, without_gaps
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
 

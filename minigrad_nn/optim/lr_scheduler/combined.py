@@ -44,9 +44,7 @@ class SequentialLR(_Combined):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.SequentialLR.html
     """
 
-    def __init__(
-        self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int], last_epoch: int = -1) -> None:
         _require_fitting("SequentialLR", schedulers, optimizer)
         between = len(schedulers) - 1
         require(len(milestones) == between, f"{len(schedulers)} schedules need {between} milestones, got {len(milestones)}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from minigrad.backend import Array
 
-from ..steps import Steps
+from .steps import Steps
 
 __all__ = ["before_each", "bias", "in_order", "products", "state", "without_gaps"]
 
@@ -67,9 +67,7 @@ def before_each(xp: Any, steps: Steps, y: Array, h_0: Array | None) -> Array:
     return before
 
 
-def products(
-    xp: Any, wanted: Collection[str], x: Array, before: Any, w_ih: Array, of_input: Array, of_state: Array
-) -> dict[str, Array]:
+def products(xp: Any, wanted: Collection[str], x: Array, before: Any, w_ih: Array, of_input: Array, of_state: Array) -> dict[str, Array]:
     """The gradients of x, the weights and the biases, of which those in `wanted` are computed, one product each.
 
     With the gradients of all pre-activations da (N, G·H) and the rows x (N, I) and h (N, R) that entered:

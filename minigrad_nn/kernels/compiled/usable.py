@@ -1,8 +1,5 @@
-"""Whether a kernel goes through its steps in a compiled loop (loops.py) or by NumPy calls: the same numbers, but for rounding.
-
-Loops serve float32 on a CPU where Numba is installed (`pip install "minigrad-nn[fast]"`) and compiles, and where
-NumPy's own library of products can be called from them (products.py); everything else is NumPy's.
-"""
+"""Whether compiled loops can be had: where Numba is installed (`pip install "minigrad-nn[fast]"`), compiles for this
+processor, and nobody has declined them. Everything runs without them as well, by NumPy's calls, but more slowly."""
 
 from __future__ import annotations
 
@@ -13,9 +10,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-from minigrad.backend import Array
-
-__all__ = ["choice", "loops_for"]
+__all__ = ["choice", "load"]
 
 
 class Choice:
@@ -28,21 +23,18 @@ class Choice:
 choice = Choice()
 
 
-def loops_for(xp: Any, *arrays: Array) -> Any | None:
-    """The compiled loops, if they can serve arrays like these and are wanted; else None."""
-    if choice.wanted is False or xp.device_type != "cpu":
+def load() -> Any:
+    """The compiled loops, if they are wanted and can be had; else None."""
+    if choice.wanted is False:
         return None
-    if any(array.dtype.char != "f" or not array.dtype.isnative or not array.size for array in arrays):
-        return None
-    return _load() if choice.wanted else _load_if_usable()
+    return _imported() if choice.wanted else _imported_if_usable()
 
 
 @cache
-def _load_if_usable() -> Any | None:
+def _imported_if_usable() -> Any | None:
     """The loops where Numba is installed; a warning, once, where it is but cannot be used: a layer computes without it as well."""
     try:
-        switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")  # loops would run as Python
-        return None if switched_off or importlib.util.find_spec("numba") is None else _load()
+        return None if _switched_off() or importlib.util.find_spec("numba") is None else _imported()
     except Exception as error:
         warnings.warn(
             f"Numba is installed but cannot be used here ({type(error).__name__}: {error}); recurrent layers compute with NumPy alone, "
@@ -54,6 +46,12 @@ def _load_if_usable() -> Any | None:
 
 
 @cache
-def _load() -> Any:
+def _imported() -> Any:
     """loops.py, compiled: a matter of seconds the first time, of a tenth later. It is loaded when it is first needed."""
+    if _switched_off():
+        raise ImportError("loops are compiled by Numba, and NUMBA_DISABLE_JIT switches that off")
     return importlib.import_module(".loops", __package__)
+
+
+def _switched_off() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")

@@ -1,0 +1,82 @@
+"""What the three cells share: where the rows of a step lie, and how a call of a loop is given to all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.backend import Array
+
+from ..steps import Steps
+from . import cores
+from .usable import load
+
+__all__ = ["Places", "Saved", "biases", "in_panels", "places", "plain"]
+
+ROWS_OF_A_GROUP = 64  # of inputs that are multiplied at once
+
+
+class Places(NamedTuple):
+    """The rows of each step, the steps of each group, as loops.py describes them, and who computes which rows of the batch."""
+
+    starts: Array  # (T + 1,)
+    groups: Array  # (number of groups + 1,)
+    shares: list[tuple[int, int]]
+
+    def run(self, loop: Callable[..., None], *given: Any, flags: tuple[bool, ...]) -> None:
+        """Call a loop for each share of the batch, all at the same time."""
+        cores.together(lambda low, high: loop(*given, self.starts, self.groups, low, high, *flags), self.shares)
+
+
+def in_panels(w: Array, columns: bool = False) -> Array:
+    """W (F, K) in panels for loops, or with `columns` Wᵀ."""
+    loops, (K, F) = load(), w.shape if columns else w.shape[::-1]
+    panels = np.empty((-(-F // loops.PANEL), K, loops.PANEL), np.float32)
+    loops.panels(np.ascontiguousarray(w), panels, columns)
+    return panels
+
+
+def places(steps: Steps, products: int) -> Places:
+    """For a layer that multiplies so many numbers for each row of a step."""
+    starts = list(accumulate(steps.sizes, initial=0))
+    return Places(np.array(starts), np.array(_groups(starts)), cores.shares(steps, products))
+
+
+def _groups(starts: list[int]) -> list[int]:
+    """Where groups of neighbouring steps begin: as many steps as ROWS_OF_A_GROUP have room for, but at least one."""
+    groups = [0]
+    for step in range(1, len(starts) - 1):
+        if starts[step + 1] - starts[groups[-1]] > ROWS_OF_A_GROUP:
+            groups.append(step)
+    return [*groups, len(starts) - 1]
+
+
+class Saved:
+    """What a forward pass keeps for backward passes. Nobody changes it."""
+
+    GATES = ""
+
+    def __init__(self, steps: Steps, places: Places, kept: Array) -> None:
+        self.steps, self.places, self.kept = steps, places, kept
+
+    @property
+    def arrays(self) -> list[Array]:
+        """Everything that is kept here, for those who count bytes."""
+        return [self.kept]
+
+    def gates(self) -> dict[str, Array]:
+        """The gates at every step, (N, H) each, by name."""
+        return {name: self.kept[:, k].copy() for k, name in enumerate(self.GATES)}
+
+
+def plain(array: Array | None, features: int) -> Array:
+    """Rows (N, features) as loops take them: without gaps, in memory that may be written to; no rows for None."""
+    return np.empty((0, features), np.float32) if array is None else np.require(array, np.float32, ("C", "W"))
+
+
+def biases(size: int, *given: Array | None) -> Array:
+    """The sum of biases (size,), of which any may be None."""
+    return sum((each for each in given if each is not None), np.zeros(size, np.float32))
