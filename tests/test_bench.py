@@ -202,11 +202,17 @@ def test_every_variant_gives_the_kernels_numbers(bench, shape):
 def test_sizes_are_set_for_the_work_and_put_back(bench):
     moves, backend = bench("moves"), importlib.import_module("minigrad.backend")
     usual = backend.CPU.run_elements, backend.CPU.panel_rows
-    for name in moves.SIZES:
+    for name in (*moves.SIZES, *moves.LOOPS):
         job = moves.job(f"{name}-GRU", (5, 3, 4, 2))
         job.prepare()
         job.work(None)
         assert (backend.CPU.run_elements, backend.CPU.panel_rows) == usual
+
+
+def test_products_are_timed_after_a_look_at_their_numbers(bench):
+    pytest.importorskip("numba")
+    for name in ("product-ours-3x33x5", "product-NumPy-3x33x5"):
+        assert bench("moves").job(name).work(None) is None
 
 
 @pytest.mark.parametrize("library", ["jax", "autograd", "dezero"])

@@ -34,8 +34,9 @@ DESIGNS: dict[str, Any] = {
 def choose(cell: str, H: int, dtype: Any, xp: Any, kernel: str | None = None, B: int | None = None, **options: Any) -> Any:
     """The module whose `forward` and `backward` compute a layer of this cell: "rnn", "lstm" or "gru".
 
-    `xp` is the backend of the layer's arrays, `kernel` the name of one to take, or None, and B the batch's size,
-    if it is known. The options are the kernel's own, and `projection`, whether there is one; `serves` of a design says whether it can compute such a layer.
+    `xp` is the backend of the layer's arrays, `kernel` the name of one to take, or None, and B the batch's size, if it is known.
+    The options are the kernel's own, and `projection`, whether there is one; `serves` of a design says whether it can compute such
+    a layer.
 
     Raises: ValueError where the kernel that was asked for cannot compute this layer
     """

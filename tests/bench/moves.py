@@ -2,7 +2,7 @@
 
 It is the kernel of minigrad_nn/kernels/lstm.py without what it needs for packed sequences, initial states and projections.
 Every variant is checked to give the kernel's own numbers before it is timed. How large runs and panels should be is
-measured on the kernels themselves, whose backend is told other sizes.
+measured on the kernels themselves, which are told other sizes; so are compiled loops, and their products beside NumPy's.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ UNDONE = {  # variant: (the moves, what is done instead)
     "move-weights-per-step": (Moves(weights="step"), "dx, dW_ih, dW_hh and db at every step"),
     "move-weights-per-sequence": (Moves(weights="sequence"), "dx, dW_ih, dW_hh and db once, after the whole walk back"),
 }
-SIZES = {  # variant: (attribute of the backend or of cores.py, its value, what that means)
+SIZES = {  # variant: (attribute of the backend, its value, what that means); for the kernels that NumPy computes
     "sizes-usual": ("panel_rows", None, "as they are"),
     "sizes-run-of-one-step": ("run_elements", 1, "every step a run of its own"),
     "sizes-run-of-128K": ("run_elements", 2**17, "runs twice as long"),
@@ -59,9 +59,20 @@ SIZES = {  # variant: (attribute of the backend or of cores.py, its value, what 
     "sizes-panel-of-256": ("panel_rows", 2**8, "panels of 256 rows"),
     "sizes-panel-of-4096": ("panel_rows", 2**12, "panels of 4 096 rows"),
     "sizes-one-panel": ("panel_rows", 2**40, "the whole sequence one panel"),
-    "sizes-whole": ("FEWEST_ROWS", 2**40, "the batch is not shared; each product takes all cores"),
 }
-VARIANTS = (*UNDONE, *(f"{name}-{kind}" for name in SIZES for kind in race.KINDS))
+LOOPS = {  # the same for compiled loops: attributes of cores.py and sequence.py
+    "loops-usual": ("FEWEST_ROWS", None, "as they are"),
+    "loops-alone": ("FEWEST_ROWS", 2**40, "one core computes the whole batch"),
+    "loops-group-of-one-step": ("ROWS_OF_A_GROUP", 1, "every step a group of its own"),
+    "loops-group-of-1024": ("ROWS_OF_A_GROUP", 2**10, "groups of 1 024 rows"),
+}
+PRODUCTS = ((1, 512, 128), (10, 800, 200), (16, 1024, 256), (20, 800, 200), (32, 2048, 512), (64, 256, 64), (700, 800, 200))  # b F K
+BY = ("ours", "NumPy")
+VARIANTS = (
+    *UNDONE,
+    *(f"{name}-{kind}" for name in (*SIZES, *LOOPS) for kind in race.KINDS),
+    *(f"product-{by}-{b}x{F}x{K}" for b, F, K in PRODUCTS for by in BY),
+)
 
 # A phrase in the text of a move, and the variants that undo it; a move of which no phrase is known is "not measured".
 PHRASES = {
@@ -71,19 +82,53 @@ PHRASES = {
     "kept for backward": ("move-keep-cells",),
     "slope": ("move-slopes-per-step",),
     "products over": ("move-weights-per-step", "move-weights-per-sequence"),
-    "Numba": ("plain",),
-    "shared among cores": tuple(f"sizes-whole-{kind}" for kind in race.KINDS),
 }
 
 
 def job(name: str, shape: tuple[int, int, int, int] = SHAPE) -> Job:
     """A variant to time, after a look at its numbers."""
-    if name in SIZES or name.rpartition("-")[0] in SIZES:
+    if name.startswith("product-"):
+        return _product(name)
+    if name.rpartition("-")[0] in (*SIZES, *LOOPS):
         return _sized(name, shape)
     given = drawn(shape)
     compute = _variant(name)
     compare(compute(*given), kernel(*given), name)
     return Job(lambda _: compute(*given), 1)
+
+
+def _product(name: str) -> Job:
+    """out (b, F) += rows (b, K) @ W (F, K)ᵀ: by a tile after the other on one core, W being in order; or by NumPy, on all cores."""
+    from minigrad_nn.kernels.compiled.sequence import in_panels
+
+    _, by, sizes = name.split("-")
+    b, F, K = map(int, sizes.split("x"))
+    rng = np.random.default_rng(0)
+    w, rows, out = (rng.standard_normal(shape, np.float32) for shape in ((F, K), (b, K), (b, F)))
+    before, times = out.copy(), max(1, 2**24 // (b * F * K))  # often enough for a clock to see it
+    panels, add = in_panels(w), _add_often()
+
+    def numpys(_: Any) -> None:
+        for _ in range(times):
+            np.matmul(rows, w.T, out=out)
+
+    add(out, rows, panels, 1)
+    np.testing.assert_allclose(out - before, rows @ w.T, rtol=1e-3, atol=1e-3)
+    return Job(numpys if by == "NumPy" else lambda _: add(out, rows, panels, times), times)
+
+
+@functools.cache
+def _add_often() -> Any:
+    import numba
+
+    from minigrad_nn.kernels.compiled.tiles import add_product
+
+    @numba.njit(error_model="numpy")  # type: ignore[untyped-decorator]
+    def add(out: Any, rows: Any, panels: Any, times: int) -> None:
+        for _ in range(times):
+            add_product(out, rows, panels)
+
+    return add
 
 
 def _variant(name: str) -> Callable[..., Results]:
@@ -92,12 +137,13 @@ def _variant(name: str) -> Callable[..., Results]:
 
 
 def _sized(name: str, shape: tuple[int, ...]) -> Job:
+    import minigrad_nn as nn
     from minigrad import backend
-    from minigrad_nn.kernels import cores
+    from minigrad_nn.kernels.compiled import cores, sequence
 
     name, _, kind = name.rpartition("-")
-    attribute, value, _ = SIZES[name]
-    owner: Any = next((each for each in (backend.CPU, cores) if hasattr(each, attribute)), None)
+    attribute, value, _ = (SIZES | LOOPS)[name]
+    owner: Any = next((each for each in (backend.CPU, cores, sequence) if hasattr(each, attribute)), None)
     if owner is None:
         raise AttributeError(f"nobody has {attribute} any more: bring SIZES in moves.py up to date")
     usual = getattr(owner, attribute)
@@ -107,7 +153,8 @@ def _sized(name: str, shape: tuple[int, ...]) -> Job:
         setattr(owner, attribute, usual if value is None else value)
 
     def work(_: Any) -> None:
-        once.work(None)
+        with nn.path("fused", kernel="arrays" if name in SIZES else "compiled"):
+            once.work(None)
         setattr(owner, attribute, usual)
 
     return Job(work, 1, prepare)
@@ -383,6 +430,17 @@ The moves do the same work in the three kernels; they are measured on the LSTM's
 - **Out of the loop.** What does not depend on the step after it, such as slopes, is computed for a run of steps at once: few calls,
   on arrays that still fit the cache. Panels are larger than runs, because products want width more than they want the cache.
 
+The kernels in `minigrad_nn/kernels/compiled/` make other moves, because in compiled loops other things are expensive:
+
+- **Weights in order, once.** A library of products copies both matrices into the order its instructions want before it multiplies, for
+  20 rows that takes as long as multiplying. The weights are the same at every step: they are brought into that order once per sequence.
+  The last table has what that is worth: it shows ours on one core beside NumPy on all of them.
+- **One pass.** All of a step between two products is one loop over its numbers, which are read and written once.
+- **Rows as they come.** With weights in order the batch need not stand last: rows come in, go through and leave without being turned,
+  and a packed sequence is nothing special: a step has as many rows as it has.
+- **A share for each core.** Rows of a batch have nothing to do with each other, so each core goes through the whole sequence with rows
+  of its own, and nobody waits for anybody before the end.
+
 """
 
 
@@ -411,13 +469,25 @@ def table(values: Mapping[tuple[str, str], Sequence[float]]) -> str:
         for name, (_, what) in UNDONE.items() if base and (seconds := minimum(values, name, "moves")) is not None
     ]  # fmt: skip
     tables = [report.grid(("instead", "letters", "time", "worth"), lines)] if lines else []
-    sizes = []
-    for name, (_, _, what) in SIZES.items():
-        found = [(minimum(values, f"{name}-{kind}", "moves"), minimum(values, f"sizes-usual-{kind}", "moves")) for kind in race.KINDS]
+    tables += [each for each in (_over_usual(values, SIZES, "sizes-usual"), _over_usual(values, LOOPS, "loops-usual")) if each]
+    products = []
+    for b, F, K in PRODUCTS:
+        found = [minimum(values, f"product-{by}-{b}x{F}x{K}", "moves") for by in BY]
+        if all(found):
+            products.append([f"{b} × {F} × {K}", *(f"{2e-9 * b * F * K / each:.0f}" for each in found if each)])
+    head = ("a product, b × F × K, in 10⁹ operations per second", "in tiles, one core", "NumPy, all cores")
+    return "\n\n".join([*tables, report.grid(head, products)] if products else tables)
+
+
+def _over_usual(values: Mapping[tuple[str, str], Sequence[float]], sizes: Mapping[str, tuple[str, Any, str]], usual: str) -> str:
+    """Times with other sizes over those with the usual ones; empty where they were not measured."""
+    lines = []
+    for name, (_, _, what) in sizes.items():
+        found = [(minimum(values, f"{name}-{kind}", "moves"), minimum(values, f"{usual}-{kind}", "moves")) for kind in race.KINDS]
         if any(each for each, _ in found):
-            sizes.append([what, *(report.times(each / usual if each and usual else None) for each, usual in found)])
-    tables += [report.grid(("time over the usual", *race.KINDS), sizes)] if sizes else []
-    return "\n\n".join(tables)
+            lines.append([what, *(report.times(each / base if each and base else None) for each, base in found)])
+    title = "time over the usual, by NumPy" if sizes is SIZES else "time over the usual, in compiled loops"
+    return report.grid((title, *race.KINDS), lines) if lines else ""
 
 
 def _cited(variant: str) -> str:

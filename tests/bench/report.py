@@ -31,42 +31,43 @@ RACE = """\
 
 float32, the fused path. A cell's text is PyTorch's time over ours, that ratio of medians in brackets, then ours as a multiple of our own
 matrix products alone. Those products, noted while the kernel runs on all rows at once and then repeated with nothing between them, by
-NumPy on all cores, are a floor for such a kernel: what lies above 1 is everything else it does. Where cores share the batch (below),
-a cell can fall under it.
+NumPy on all cores, are a floor for a kernel that multiplies with NumPy: what lies above 1 is everything else it does. Compiled loops
+multiply faster (below), so their cells can fall under it.
 """
 
 REASONS = """\
 ## Where PyTorch is ahead, and why
 
-**LSTM at small batches, and LSTM in inference.** PyTorch's LSTM runs in oneDNN, which puts W_hh in the order its products want
-once for the whole sequence. NumPy's OpenBLAS does so again in every step, and with a batch of 20 or 32 that is a good part of a
-product. Compare the columns *products* and *PyTorch* above: where our products alone take as long as PyTorch's whole step, or
-longer, nothing that is done between them can bring a ratio above 1. Only a matrix product of our own could, or a second library
-for products beside NumPy's; neither is something a reader of this framework could follow, so it stays as it is. In inference
-little but products and gates is left, so it shows most there.
+PyTorch's LSTM runs in oneDNN, which is written for each processor, and brings W_hh into the order its products want once for the
+whole sequence. Since compiled loops do the same, what is left between the two is small, and goes either way with the machine:
+see the medians beside the minima.
 
 **One row (B = 1), as a multiple of the products.** A whole layer is then a fraction of a millisecond of work, and what surrounds
-a kernel (checks, the tape, the views it takes) is a tenth of one, whatever the sizes.
+a kernel (checks, the tape, weights brought into order) is a tenth of one, whatever the sizes.
+
+**One row of a very large layer** (more than a million recurrent weights) is left to NumPy: there the time goes into fetching weights
+from slow memory, which two cores do faster than one.
 
 ## Why Numba is optional, and why it is there
 
 With NumPy alone every operation between two products is a call and a pass over memory, about twenty for a step of an LSTM forward and
-backward, and the marks of LSTM are out of reach: see the column *without Numba*. Numba compiles `minigrad_nn/kernels/loops.py`,
-which states the same equations for one number at a time: a step is one product and one pass, and a run of steps one call.
-The product is NumPy's own (`products.py` finds it in the OpenBLAS that NumPy's wheels carry), so that there is one library, with
-one set of threads. It is used where it is installed (`pip install "minigrad-nn[fast]"`), in float32 on a CPU; tests hold both ways
-to the same numbers, and `minigrad_nn.kernels.compiled.choice.wanted = False` or `NUMBA_DISABLE_JIT=1` turns it off. It is not
-required, because everything runs without it, because it is larger than the framework and its other dependencies, and because the
-first start compiles for some seconds. Not taken: C of our own, which needs a compiler on every reader's machine.
+backward, and each product brings its weights into order again: see the column *without Numba*. Numba compiles
+`minigrad_nn/kernels/compiled/`, which states the same equations for one number at a time, in loops over rows and steps, and one further
+thing: a product of a few rows with weights that are in order already (`tiles.py`). It is the only file that speaks of vectors and
+registers, and it was weighed for long whether it should be there: a reader of an LSTM has no need of it. But without it the products
+alone took as long as all of PyTorch's forward pass, and it is about two hundred lines with a picture, so it stands in a
+file of its own, and a test holds it against NumPy. It is used where Numba is installed (`pip install "minigrad-nn[fast]"`), in float32 on a CPU with
+AVX2 and FMA or AVX-512 (on ARM it is written, not run); tests hold both ways to the same numbers, and
+`nn.path("fused", kernel="arrays")`, `minigrad_nn.kernels.compiled.choice.wanted = False` or `NUMBA_DISABLE_JIT=1` turn it off. It is
+not required, because everything runs without it, because it is larger than the framework and its other dependencies, and because
+the first start compiles for some ten seconds. Not taken: C of our own, which needs a compiler on every reader's machine, and a second
+library of products beside NumPy's.
 
-**One core, one share of the batch.** Compiled loops let other threads of Python work meanwhile. So where every core gets sixteen rows or
-more, each goes through the whole sequence with rows of its own (`cores.py`), and products take one core each. A library of
-products divides every single product among cores instead: then all cores wait for the last one twice a step, what stands between two
-products is done by one of them, and it needs numbers which the others have in their caches. How far cores are from each
-other differs from machine to machine; on the virtual one this was written on it changes within seconds, and where it is bad
-a kernel without shares takes twice as long, one with shares the same. Its worth on a good day: LSTM (100, 128, 64, 64)
-24.5 → 19 ms, GRU 21 → 15 ms, LSTM (100, 32, 256, 256) 65 → 63 ms. Sixteen, because OpenBLAS takes nearly as long for ten columns as
-for twenty: LSTM (35, 20, 200, 200) would go from 9.6 to 11.2 ms.
+**One core, one share of the batch.** Compiled loops let other threads of Python work meanwhile. So where every core gets three rows or
+more, each goes through the whole sequence with rows of its own (`cores.py`). A library of products divides every single product
+among cores instead: then all cores wait for the last one twice a step, what stands between two products is done by one of
+them, and it needs numbers which the others have in their caches. How far cores are from each other differs from machine to
+machine; on the virtual one this was written on it changes within seconds.
 """
 
 
