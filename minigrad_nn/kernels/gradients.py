@@ -1,4 +1,7 @@
-"""Gradients that are products over many steps: those of the input, the weights and the biases. All kernels collect them here."""
+"""Gradients that are products over many steps: those of the input, the weights and the biases.
+
+The kernels beside this file collect them here, panel by panel; the others take one product for the whole sequence.
+"""
 
 from __future__ import annotations
 

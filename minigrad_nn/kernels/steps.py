@@ -1,10 +1,10 @@
-"""Which rows belong to which time step, and how a state travels through them: what all kernels have in common.
+"""Which rows belong to which time step: what all kernels have in common. And how the kernels beside this file group them.
 
 A kernel sees a sequence as N rows, those of step 0 first, then those of step 1, and so on; step t has `sizes[t]` rows, never
 more than the step before. A padded batch is the case where all sizes are equal. Row j of a step continues row j of its
 neighbour, so in the forward direction rows drop out as their sequences end; in reverse they join, each at its own last step.
 
-One layout and two groupings make kernels fast:
+One layout and two groupings make the kernels fast that call an array function at a time (rnn, lstm, gru beside this file):
 
 - **Inside a step the batch is the last axis.** A state is (H, b), the gates are (4H, b): each gate is one block of memory,
   and the product `W @ h` is faster than `h @ Wᵀ`. (Rows, with the features last, are what comes in and goes out.)
@@ -12,6 +12,8 @@ One layout and two groupings make kernels fast:
   does not wait for the step before is computed for a run in one call.
 - **A panel** is as many runs as a product of matrices needs to be fast, about a thousand rows. Products that do not wait
   either (gradients of weights and inputs) are computed for a panel at once.
+
+Compiled loops and the kernels for GPUs have no runs and no panels of rows; they take rows as they come (rows.py).
 
 How large both are is the backend's to say (`run_elements`, `panel_rows`): on a GPU, larger.
 """

@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..rnn import NAMES, Weights
-from ..sequence import before_each, products, state
+from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
 from .sequence import biases, in_panels, places, plain

@@ -4,7 +4,7 @@ The same numbers as the kernels one folder up, arrays in, arrays out, with the s
 what is expensive. On a GPU that is a launch: each asks the driver for some microseconds of work and has its arrays' memory
 read and written once more, so everything in a step that is no product is one launch, of a function in steps.cu.
 
-Read in this order: steps.cu (the equations), sequence (what all three share), rnn, lstm, gru; launch starts the functions,
+Read in this order: steps.cu (the equations), ../rows.py (what all three share), rnn, lstm, gru; launch starts the functions,
 and product asks cuBLAS.
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.backend import Array, of
 
 from ..gru import NAMES, Weights
-from ..sequence import before_each, bias, in_order, products, state, without_gaps
+from ..rows import before_each, bias, in_order, products, state, without_gaps
 from ..steps import Steps
 from .launch import Functions, functions
 from .product import multiplier

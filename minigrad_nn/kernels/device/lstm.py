@@ -7,7 +7,7 @@ from collections.abc import Collection
 from minigrad.backend import Array, of
 
 from ..lstm import NAMES, Weights
-from ..sequence import before_each, bias, in_order, products, state, without_gaps
+from ..rows import before_each, bias, in_order, products, state, without_gaps
 from ..steps import Steps
 from .launch import NOTHING, functions
 from .product import multiplier

@@ -1,9 +1,10 @@
-"""What the three cells of design b share: the order of rows, the state on its way, gradients that are one product for all steps.
+"""Rows as they come: what design b on a GPU (device/) and compiled loops (compiled/) share, which both leave rows where they are.
 
-A state is carried in one array (B, …) with a place for every row of the batch. At step t the first sizes[t] rows are live,
-and a step reads and overwrites these only. So a row that has ended keeps its last state in its place, and one that begins
-late finds its initial state there: after the last step, the array holds the last state of every row. The same holds for
-its gradient on the way back. Padded and packed sequences, forward and in reverse, are one case.
+That is the state on its way, and gradients that are one product for all steps. A state is carried in one array (B, …) with a
+place for every row of the batch. At step t the first sizes[t] rows are live, and a step reads and overwrites these only. So a
+row that has ended keeps its last state in its place, and one that begins late finds its initial state there: after the last step,
+the array holds the last state of every row. The same holds for its gradient on the way back. Padded and packed sequences,
+forward and in reverse, are one case.
 """
 
 from __future__ import annotations
