@@ -164,7 +164,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     shares: list[int] = []
     together = cores.together
     monkeypatch.setattr(cores, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(cores, "FEWEST_PRODUCTS", 1)
+    monkeypatch.setattr(cores, "FEWEST_MULTIPLICATIONS", 1)
     monkeypatch.setattr(cores, "cores", lambda: 3)
     monkeypatch.setattr(cores, "together", lambda compute, parts: shares.append(len(parts)) or together(compute, parts))
     yield shares
@@ -278,7 +278,7 @@ def test_a_thread_goes_on_after_the_main_thread() -> None:
         import minigrad as mg, minigrad_nn as nn
         from minigrad_nn.kernels.compiled import cores
 
-        cores.FEWEST_ROWS, cores.FEWEST_PRODUCTS, cores.cores = 1, 1, lambda: 3
+        cores.FEWEST_ROWS, cores.FEWEST_MULTIPLICATIONS, cores.cores = 1, 1, lambda: 3
 
         def train():
             threading.main_thread().join()

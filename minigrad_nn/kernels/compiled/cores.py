@@ -6,7 +6,7 @@ computed a part, and which have to come over first. Here a core goes through the
 that nobody else touches; compiled loops let other threads of Python work meanwhile.
 
 NumPy's own threads must not be in the way: idle ones keep cores busy with waiting for some milliseconds, unless they were told
-to go to sleep (minigrad/blas.py). If NumPy was loaded before they could be told, they are begun anew. Where neither is possible,
+to go to sleep sooner (minigrad/blas.py). If NumPy was loaded before they could be told, they are begun anew. Where neither is possible,
 one core computes the whole batch.
 """
 
@@ -29,24 +29,24 @@ import numpy as np
 
 from ..steps import Steps
 
-__all__ = ["FEWEST_PRODUCTS", "FEWEST_ROWS", "shares", "together"]
+__all__ = ["FEWEST_MULTIPLICATIONS", "FEWEST_ROWS", "shares", "together"]
 
 FEWEST_ROWS = 3  # of a share: with fewer, a core waits for the weights to come from memory
-FEWEST_PRODUCTS = 2**21  # of numbers, in all products of a share: fewer are done before another thread has begun
-LONGEST_WAIT = 22  # of an idle thread, as a power of 2, in cycles
+FEWEST_MULTIPLICATIONS = 2**21  # in a share, all steps together: fewer are done before another thread has begun
+LONGEST_WAIT = 22  # of an idle thread for its next product, as a power of 2, in cycles: a millisecond or two
 FUNCTIONS = ("openblas_get_num_threads", "openblas_thread_timeout", "openblas_read_env", "blas_thread_shutdown_")
 FORMS = ("scipy_{}64_", "{}")  # of a name in OpenBLAS, in NumPy's own wheels and elsewhere
 
 
-def shares(steps: Steps, products: int) -> list[tuple[int, int]]:
-    """(first row, end) of each core's share of the batch; `products` is how many products of numbers each row takes at each step.
+def shares(steps: Steps, multiplications: int) -> list[tuple[int, int]]:
+    """(first row, end) of each core's share of the batch; each row takes so many multiplications at each step.
 
     Rows that stand first have the longest sequences: shares have about as much to do, not as many rows.
 
     >>> balanced(Steps([4, 4, 2, 1]), 2)
     [(0, 2), (2, 4)]
     """
-    most = min(steps.B // FEWEST_ROWS, steps.N * products // FEWEST_PRODUCTS)
+    most = min(steps.B // FEWEST_ROWS, steps.N * multiplications // FEWEST_MULTIPLICATIONS)
     return balanced(steps, max(1, min(most, cores()))) if most > 1 else [(0, steps.B)]
 
 
@@ -55,7 +55,7 @@ def balanced(steps: Steps, count: int) -> list[tuple[int, int]]:
     if steps.uniform:
         ends = [steps.B * (k + 1) // count for k in range(count)]
     else:
-        done = list(accumulate(length for length in lengths(steps)))
+        done = list(accumulate(lengths(steps)))
         ends = [int(np.searchsorted(done, done[-1] * (k + 1) / count)) + 1 for k in range(count)]
     return [share for share in zip([0, *ends], ends) if share[0] < share[1]]
 

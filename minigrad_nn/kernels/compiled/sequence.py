@@ -1,4 +1,7 @@
-"""What the three cells share: where the rows of a step lie, and how a call of a loop is given to all cores."""
+"""What the three cells share: the arguments of a loop, and how a call of one is given to all cores.
+
+What they share with design b on a GPU stands in ../rows.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .usable import load
 
 __all__ = ["Places", "Saved", "biases", "in_panels", "places", "plain"]
 
-ROWS_OF_A_GROUP = 64  # of inputs that are multiplied at once
+ROWS_OF_A_GROUP = 64  # many for each fetch of W_ih, and few enough to be in the cache still when their step comes
 
 
 class Places(NamedTuple):
@@ -32,17 +35,17 @@ class Places(NamedTuple):
 
 
 def in_panels(w: Array, columns: bool = False) -> Array:
-    """W (F, K) in panels for loops, or with `columns` Wᵀ."""
+    """W in panels (⌈F / PANEL⌉, K, PANEL): W (F, K) for products rows @ Wᵀ, or with `columns` W (K, F) for rows @ W."""
     loops, (K, F) = load(), w.shape if columns else w.shape[::-1]
     panels = np.empty((-(-F // loops.PANEL), K, loops.PANEL), np.float32)
     loops.panels(np.ascontiguousarray(w), panels, columns)
     return panels
 
 
-def places(steps: Steps, products: int) -> Places:
-    """For a layer that multiplies so many numbers for each row of a step."""
+def places(steps: Steps, multiplications: int) -> Places:
+    """For a layer that takes so many multiplications for each row of a step."""
     starts = list(accumulate(steps.sizes, initial=0))
-    return Places(np.array(starts), np.array(_groups(starts)), cores.shares(steps, products))
+    return Places(np.array(starts), np.array(_groups(starts)), cores.shares(steps, multiplications))
 
 
 def _groups(starts: list[int]) -> list[int]:
