@@ -4,10 +4,16 @@ The same numbers, but for rounding, with the same `forward` and `backward`; what
 the products of a step, NumPy needs a call and a pass over memory for each operation; here it is one pass. Before each product,
 a library of products brings the weights into an order that suits the processor; here that is done once for a
 sequence. And rows of a batch, which have nothing to do with each other, are shared among cores, each going through the whole
-sequence with rows of its own.
+sequence with rows of its own. Four words for parts of all this:
 
-Read in this order: tiles (products of a few rows with weights in order), loops (the steps of each cell), cores (who computes which rows),
-rnn, lstm, gru (what goes in and comes out); `usable` says whether all this can be had: without Numba, NumPy's calls do it.
+    share   neighbouring rows of the batch, for one core (cores.py)
+    group   neighbouring steps, of about 64 rows together, whose inputs are projected in one go (sequence.py)
+    panel   the weights of 16 or 32 neighbouring features (columns of the result), in order; panels of ../steps.py are something else
+    tile    up to ten rows of a product by the columns of one panel: what is computed in registers (tiles.py)
+
+Read in this order: loops (the steps of each cell), tiles (products of a few rows with weights in order; who believes `add_product`
+may leave it out), cores (who computes which rows), sequence (the arguments of a loop), rnn, lstm, gru (what goes in and comes
+out); `usable` says whether all this can be had: without Numba, NumPy's calls do it. docs/cpu.md follows one step through it.
 """
 
 from __future__ import annotations
@@ -29,7 +35,9 @@ def serves(
 ) -> bool:  # fmt: skip
     """Whether a layer is computed in this way: float32 on a CPU, without a projection, where Numba is installed and not declined.
 
-    `B` is the batch's size, if it is known: one row of a very large layer is left to the library of products.
+    `kind` is "rnn", "lstm" or "gru", and `xp` the backend of the layer's arrays. An RNN's `activation` is to be one that the loops
+    know, and a GRU's reset gate to act after the product. `B` is the batch's size, if it is known: one row of a very large layer is
+    left to the library of products.
 
     >>> from minigrad.backend import CPU
     >>> import numpy

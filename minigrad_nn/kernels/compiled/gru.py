@@ -30,6 +30,8 @@ def forward(
 ) -> tuple[Array, Array, Saved | None]:
     """(y, h_n, saved): the outputs, the last state of each row, and with `keep` what backward needs; shapes as in ../gru.py.
 
+    `reset_after` is true here: `serves` declines the other form.
+
     Cost: two products with (3H, I) and (3H, H) per step; 5H numbers per row are kept
     """
     (w_ih, w_hh, b_ih, b_hh), xp, H = weights, of(x), weights[1].shape[1]
@@ -51,7 +53,8 @@ def backward(
     Cost: twice forward's products
     """
     (w_ih, w_hh), xp, steps, H = weights[:2], of(x), saved.steps, weights[1].shape[1]
-    dh, da = state(xp, dh_n, steps.B, H, x.dtype), np.empty((steps.N, 4, H), x.dtype)  # of n, r, z, s
+    # In the order n, r, z, s: those of the input (n, r, z) are neighbours, and so are those of the state (r, z, s).
+    dh, da = state(xp, dh_n, steps.B, H, x.dtype), np.empty((steps.N, 4, H), x.dtype)
     dx = np.empty((steps.N if "x" in wanted else 0, x.shape[1]), x.dtype)
     panels = [in_panels(each, columns=True) for each in (np.roll(w_ih, H, axis=0), w_hh)]
     given = (saved.kept, da, *panels, plain(dy, H))

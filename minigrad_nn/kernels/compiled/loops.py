@@ -6,12 +6,13 @@ back to Python. Read ../rnn.py, ../lstm.py and ../gru.py first: the equation num
 
 Rows are as they come in, those of step t from starts[t] to starts[t + 1], the features last. A call goes through all steps with
 the rows `low` to `high` of each step, as far as it has them: the batch, or one core's share of it. States are carried in arrays
-(B, H) with a place for each row; a row that has ended, or has not begun yet, keeps its state there.
+(B, H) with a place for each row; a row that has ended, or has not begun yet, keeps its state there. In the loops, n is a row of the
+sequence and `at` its place in a state.
 
-`inputs` and `states` are W_ih and W_hh in panels (tiles.py): forward the panels of `panels`, backward those with `columns`.
-Steps are taken in groups, those from groups[g] to groups[g + 1]: inputs are projected for a group at once. `last_first` is the
-order of computing: from the last step to the first, as a forward pass does in a layer that reads in reverse, and a backward
-pass in one that does not.
+`inputs` and `states` are the weights in panels (tiles.py), which `panels` writes: forward for products rows @ Wᵀ, backward, with
+`columns`, for rows @ W. Steps are taken in groups, those from groups[g] to groups[g + 1]: forward, inputs are projected for a whole
+group before its steps; backward, dx is computed for it after them. `last_first` is the order of computing: from the last step to
+the first, as a forward pass does in a layer that reads in reverse, and a backward pass in one that does not.
 
 This file needs Numba; `usable.py` decides whether it is used.
 """
@@ -38,7 +39,7 @@ LIMIT = np.float32(8)
 P0, P1, P2, P3, P4 = (np.float32(p) for p in (0.99999999, 0.1344454692, 0.003571656123, 2.1895620701e-05, 1.5231758224e-08))
 Q1, Q2, Q3, Q4 = (np.float32(q) for q in (0.46777874263, 0.026164663975, 0.00034113871034, 8.522992341e-07))
 
-# Kinds of arguments.
+# Kinds of arguments: float32 with one, two, three axes; then places of rows, and switches.
 NUMBERS, ROWS, BLOCKS = (types.Array(types.float32, axes, "C") for axes in (1, 2, 3))
 WEIGHTS = types.Array(types.float32, 2, "C", readonly=True)  # weights may be memory that nobody may write to
 PLACES, PLACE, FLAG = types.Array(types.int64, 1, "C"), types.int64, types.boolean
@@ -73,7 +74,7 @@ def sigmoid(a: Any) -> Any:
 
 @loop(WEIGHTS, BLOCKS, FLAG)
 def panels(w: Any, into: Any, columns: bool) -> None:
-    """W in panels, or with `columns` its transpose."""
+    """Write W into `into` as panels for products rows @ Wᵀ, or with `columns` for rows @ W."""
     if columns:
         pack_columns(w, into)
     else:
@@ -94,7 +95,10 @@ def end_of(step: int, starts: Any, high: int) -> int:
 
 @part
 def piece_of(group: int, piece: int, starts: Any, groups: Any, low: int, high: int) -> Any:
-    """(first row, end) of a step of a group; of all its steps at once, which are neighbours, if the share is the whole batch."""
+    """(first row, end) of a step of a group; of all its steps at once, which are neighbours, if the share is the whole batch.
+
+    The whole batch is starts[1] rows, those of the first step.
+    """
     step = groups[group] + piece
     return starts[step] + low, end_of(step, starts, high) if low > 0 or high < starts[1] else starts[groups[group + 1]]
 
@@ -105,7 +109,8 @@ def multiply_group(
 ) -> None:  # fmt: skip
     """out = rows @ Wᵀ + bias for all steps of a group; row n of the sequence stands in out[n - back].
 
-    One panel after the other, each for all steps: so weights that are larger than the cache are fetched once for a group.
+    One panel after the other, each for all steps: so weights that are larger than the cache are fetched once for a group. A share
+    of the batch may have no rows left in a step, and then its end is below its first row.
     """
     pieces = groups[group + 1] - groups[group] if low > 0 or high < starts[1] else 1
     for p in range(len(panels)):
@@ -134,7 +139,7 @@ def add_row(rows: Any, at: int, others: Any, n: int) -> None:
 
 @part
 def room_for_a_group(starts: Any, groups: Any, H: int) -> Any:
-    """An array (rows of the largest group, 5, H)."""
+    """An array (rows of the largest group, 5, H), in which each group overwrites the one before: nobody looks at its gates again."""
     most = 0
     for group in range(len(groups) - 1):
         most = max(most, starts[groups[group + 1]] - starts[groups[group]])
@@ -173,6 +178,7 @@ def rnn_backward(
                 at = n - starts[step]
                 add_row(dh, at, dy, n)
                 for j in range(H):
+                    # The slope of ReLU at 0 is 0, and that of NaN is NaN.
                     slope = (ONE if y[n, j] > ZERO else ZERO if y[n, j] == ZERO else y[n, j]) if relu else ONE - y[n, j] * y[n, j]
                     da[n, j] = dh[at, j] * slope  # (1')
                     dh[at, j] = ZERO
@@ -266,10 +272,10 @@ def gru_forward(
                 at, k = n - starts[step], n - back
                 for j in range(H):
                     r, z, s = sigmoid(kept[k, 0, j]), sigmoid(kept[k, 1, j]), kept[k, 3, j]  # (1), (2)
-                    a = tanh(kept[k, 2, j] + r * s)  # (3)
-                    d = h[at, j] - a
-                    kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 4, j] = r, z, a, d
-                    h[at, j] = y[n, j] = a + z * d  # (4)
+                    new = tanh(kept[k, 2, j] + r * s)  # (3), n of the equations; n is a row here
+                    d = h[at, j] - new
+                    kept[k, 0, j], kept[k, 1, j], kept[k, 2, j], kept[k, 4, j] = r, z, new, d
+                    h[at, j] = y[n, j] = new + z * d  # (4)
 
 
 @loop(BLOCKS, BLOCKS, BLOCKS, BLOCKS, ROWS, ROWS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG)
@@ -287,13 +293,13 @@ def gru_backward(
                 at = n - starts[step]
                 add_row(dh, at, dy, n)
                 for j in range(H):
-                    r, z, a, s, d = kept[n, 0, j], kept[n, 1, j], kept[n, 2, j], kept[n, 3, j], kept[n, 4, j]
+                    r, z, new, s, d = kept[n, 0, j], kept[n, 1, j], kept[n, 2, j], kept[n, 3, j], kept[n, 4, j]
                     e = dh[at, j]
-                    dn = e * (ONE - z) * (ONE - a * a)  # (3')
+                    dn = e * (ONE - z) * (ONE - new * new)  # (3'), (4')
                     ds = dn * r
                     da[n, 0, j] = dn
-                    da[n, 1, j] = ds * s * (ONE - r)  # (1')
-                    da[n, 2, j] = e * d * z * (ONE - z)  # (2')
+                    da[n, 1, j] = ds * s * (ONE - r)  # (1'), (3')
+                    da[n, 2, j] = e * d * z * (ONE - z)  # (2'), (4')
                     da[n, 3, j] = ds
                     dh[at, j] = e * z  # (4')
             add_product(dh[low : low + stop - row], rows[row:stop, H:], states)

@@ -7,8 +7,12 @@ multiplies (`add_product`):
 
     out (b, F) += rows (b, K) @ W (F, K)ᵀ
 
-The product is worked off in tiles, a few rows of `out` by PANEL columns. All numbers of a tile stay in the processor's registers
-until it is done; for each k, a piece of the weights is fetched once and serves all rows of the tile:
+What a processor computes with stands in its registers, of which it has 16 or 32. Each holds a *vector* of 4, 8 or 16 numbers
+(LANES), and one instruction multiplies two vectors and adds the result to a third, number by number.
+
+The product is worked off in *tiles*, up to ROWS rows of `out` by PANEL columns, a few vectors wide. All numbers of a tile stay in
+registers until it is done. The weights of PANEL columns are a *panel* (K, PANEL): for each k, its row is fetched once and serves
+all rows of the tile:
 
                      k →                       PANEL
             ┌──────────────────┐        ┌──────────────┐
@@ -16,8 +20,8 @@ until it is done; for each k, a piece of the weights is fetched once and serves 
             └──────────────────┘      ↓ └──────────────┘
 
 One multiplication and addition takes four or five cycles until its result can be used, and a core begins one or two of
-them in every cycle: a tile must have about ten numbers (vectors of them, that is) to work on in turn. And as many as there are
-registers for, because each row and each column more makes better use of what is fetched.
+them in every cycle: a tile must have about ten vectors to work on in turn. And it should have as many as there are registers
+for, because each row and each column more makes better use of what is fetched.
 
 This is the only place that speaks to the processor through LLVM, which Numba compiles with: Python has no word for a vector.
 Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008), have the whole story:
@@ -43,7 +47,7 @@ __all__ = ["PANEL", "ROWS", "add_product", "compiled", "pack", "pack_columns"]
 
 
 def _features() -> set[str]:
-    """What the processor that Numba compiles for can do: this one, unless the user names another."""
+    """What the processor that Numba compiles for can do, by LLVM's names: this one, unless the user names another."""
     if numba.config.CPU_FEATURES is not None or numba.config.CPU_NAME is not None:
         return {each.removeprefix("+") for each in (numba.config.CPU_FEATURES or "").split(",") if each.startswith("+")}
     return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
@@ -56,9 +60,9 @@ def _sizes() -> tuple[int, int, int]:
         return 4, 4, 5  # 20 of 32 registers for the tile, 4 for the weights
     known = _features()
     if "avx512f" in known:
-        return 16, 2, 10  # 20 of 32 registers, 2 for the weights; a row's number comes from memory with each instruction
+        return 16, 2, 10  # 20 of 32 registers for the tile, 2 for the weights, the others for rows' numbers
     if {"avx2", "fma"} <= known:
-        return 8, 2, 6  # 12 of 16 registers, 2 for the weights, 1 for a row's number
+        return 8, 2, 6  # 12 of 16 registers for the tile, 2 for the weights, 1 for a row's number
     raise ImportError(
         f"compiled loops multiply vectors, for which this processor ({platform.machine()}) has no instructions (AVX2 with FMA)"
     )
@@ -79,7 +83,10 @@ def instructions(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tile(builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: Any, out: Any, out_apart: Any) -> None:
-    """LLVM's instructions for a tile of so many rows; places are addresses, `…_apart` says how many bytes lie between rows."""
+    """LLVM's instructions for a tile of so many rows; places are addresses, rows begin `…_apart` bytes after each other.
+
+    `given` are the rows (rows, K) that are multiplied.
+    """
 
     def place(kind: Any, address: Any, *offsets: Any) -> Any:
         return builder.inttoptr(functools.reduce(builder.add, offsets, address), kind.as_pointer())
@@ -106,7 +113,7 @@ def _tile(builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: 
 
 @instructions
 def _add_tile(context: Any, panel: Any, K: Any, rows: Any, rows_apart: Any, out: Any, out_apart: Any, count: Any) -> Any:
-    """out (count, PANEL) += rows (count, K) @ panel (K, PANEL), for a count of 1 to ROWS."""
+    """out (count, PANEL) += rows (count, K) @ panel (K, PANEL), for a count of 1 to ROWS; places and distances as in `_tile`."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         *places, count = given
@@ -150,7 +157,7 @@ def _transpose(builder: Any, source: Any, source_apart: Any, out: Any, out_apart
 
 @instructions
 def _turn_block(context: Any, source: Any, source_apart: Any, out: Any, out_apart: Any) -> Any:
-    """out[j, i] = source[i, j] for i and j below LANES; places are addresses, rows lie so many bytes apart."""
+    """out[j, i] = source[i, j] for i and j below LANES; places are addresses, and rows begin so many bytes after each other."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         _transpose(builder, *given)
@@ -189,7 +196,7 @@ def _pack(w: Any, panels: Any) -> None:
 
 
 def _pack_columns(w: Any, panels: Any) -> None:
-    """The same with Wᵀ of W (K, F): with these panels, `add_product` multiplies with W itself."""
+    """The same with Wᵀ of W (K, F): with these panels, `add_product` computes out += rows @ W."""
     K, F = w.shape
     for p in range(len(panels)):
         column = p * PANEL
@@ -202,7 +209,7 @@ def _pack_columns(w: Any, panels: Any) -> None:
 
 
 def _add_product(out: Any, out_apart: Any, rows: Any, rows_apart: Any, panels: Any, count: Any, K: Any, F: Any) -> None:
-    """out (count, F) += rows (count, K) @ Wᵀ, with addresses for arrays, and how many bytes lie between their rows."""
+    """out (count, F) += rows (count, K) @ Wᵀ, with addresses for arrays, and how many bytes after each other their rows begin."""
     edge = np.empty((ROWS, PANEL), np.float32)
     for column in range(0, F, PANEL):
         panel, there, first = panels + column * K * SIZE, out + column * SIZE, 0
@@ -246,7 +253,7 @@ _call_product = types.ExternalFunction("minigrad_add_product", types.void(*[type
 
 
 def _call(out: Any, rows: Any, panels: Any) -> None:
-    """out (b, F) += rows (b, K) @ Wᵀ; both may be parts of larger arrays, whose rows lie further apart."""
+    """out (b, F) += rows (b, K) @ Wᵀ; `out` and `rows` may be parts of larger arrays, but the numbers of a row are neighbours."""
     to_out, to_rows, to_panels = out.ctypes.data, rows.ctypes.data, panels.ctypes.data
     _call_product(to_out, out.strides[0], to_rows, rows.strides[0], to_panels, out.shape[0], rows.shape[1], out.shape[1])
 
