@@ -9,7 +9,7 @@ the rows `low` to `high` of each step, as far as it has them: the batch, or one 
 (B, H) with a place for each row; a row that has ended, or has not begun yet, keeps its state there. In the loops, n is a row of the
 sequence and `at` its place in a state.
 
-`inputs` and `states` are the weights in panels (tiles.py), which `panels` writes: forward for products rows @ Wᵀ, backward, with
+`w_ih` and `w_hh` are the weights in panels (tiles.py), which `write_panels` writes: forward for products rows @ Wᵀ, backward, with
 `columns`, for rows @ W. Steps are taken in groups, those from groups[g] to groups[g + 1]: forward, inputs are projected for a whole
 group before its steps; backward, dx is computed for it after them. `last_first` is the order of computing: from the last step to
 the first, as a forward pass does in a layer that reads in reverse, and a backward pass in one that does not.
@@ -29,7 +29,7 @@ from numba import types
 
 from .tiles import PANEL, add_product, compiled, pack, pack_columns
 
-__all__ = ["PANEL", "gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "panels", "rnn_backward", "rnn_forward", "tanh"]
+__all__ = ["PANEL", "gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "write_panels"]
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
@@ -73,12 +73,12 @@ def sigmoid(a: Any) -> Any:
 
 
 @loop(WEIGHTS, BLOCKS, FLAG)
-def panels(w: Any, into: Any, columns: bool) -> None:
-    """Write W into `into` as panels for products rows @ Wᵀ, or with `columns` for rows @ W."""
+def write_panels(w: Any, panels: Any, columns: bool) -> None:
+    """Write W into panels for products rows @ Wᵀ, or with `columns` for rows @ W."""
     if columns:
-        pack_columns(w, into)
+        pack_columns(w, panels)
     else:
-        pack(w, into)
+        pack(w, panels)
 
 
 @part
@@ -116,9 +116,9 @@ def multiply_group(
     for p in range(len(panels)):
         for piece in range(pieces):
             row, stop = piece_of(group, piece, starts, groups, low, high)
-            part = out[row - back : max(row, stop) - back, p * PANEL : min((p + 1) * PANEL, out.shape[1])]
-            begin(part, bias[p * PANEL : p * PANEL + part.shape[1]])
-            add_product(part, rows[row : max(row, stop)], panels[p : p + 1])
+            here = out[row - back : max(row, stop) - back, p * PANEL : min((p + 1) * PANEL, out.shape[1])]
+            begin(here, bias[p * PANEL : p * PANEL + here.shape[1]])
+            add_product(here, rows[row : max(row, stop)], panels[p : p + 1])
 
 
 @part
@@ -148,15 +148,15 @@ def room_for_a_group(starts: Any, groups: Any, H: int) -> Any:
 
 @loop(ROWS, BLOCKS, BLOCKS, NUMBERS, ROWS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG, FLAG)
 def rnn_forward(
-    x: Any, inputs: Any, states: Any, bias: Any, h: Any, y: Any, starts: Any, groups: Any, low: int, high: int, relu: bool, last_first: bool
+    x: Any, w_ih: Any, w_hh: Any, bias: Any, h: Any, y: Any, starts: Any, groups: Any, low: int, high: int, relu: bool, last_first: bool
 ) -> None:  # fmt: skip
     """The outputs y (N, H) of the inputs x (N, I); h (B, H) is carried on."""
     H = h.shape[1]
     for group in order(0, len(groups) - 1, last_first):
-        multiply_group(y, 0, bias, x, inputs, group, starts, groups, low, high)
+        multiply_group(y, 0, bias, x, w_ih, group, starts, groups, low, high)
         for step in order(groups[group], groups[group + 1], last_first):
             row, stop = starts[step] + low, end_of(step, starts, high)
-            add_product(y[row:stop], h[low : low + stop - row], states)
+            add_product(y[row:stop], h[low : low + stop - row], w_hh)
             for n in range(row, stop):
                 at = n - starts[step]
                 for j in range(H):
@@ -165,7 +165,7 @@ def rnn_forward(
 
 @loop(ROWS, ROWS, BLOCKS, BLOCKS, ROWS, ROWS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG, FLAG)
 def rnn_backward(
-    y: Any, da: Any, inputs: Any, states: Any, dy: Any, dh: Any, dx: Any, starts: Any, groups: Any, low: int, high: int,
+    y: Any, da: Any, w_ih: Any, w_hh: Any, dy: Any, dh: Any, dx: Any, starts: Any, groups: Any, low: int, high: int,
     relu: bool, last_first: bool,
 ) -> None:  # fmt: skip
     """da (N, H): the gradients of the pre-activations are written, and so is dx (N, I), unless it has no rows; dh (B, H) is
@@ -182,14 +182,14 @@ def rnn_backward(
                     slope = (ONE if y[n, j] > ZERO else ZERO if y[n, j] == ZERO else y[n, j]) if relu else ONE - y[n, j] * y[n, j]
                     da[n, j] = dh[at, j] * slope  # (1')
                     dh[at, j] = ZERO
-            add_product(dh[low : low + stop - row], da[row:stop], states)
+            add_product(dh[low : low + stop - row], da[row:stop], w_hh)
         if len(dx):
-            multiply_group(dx, 0, nothing, da, inputs, group, starts, groups, low, high)
+            multiply_group(dx, 0, nothing, da, w_ih, group, starts, groups, low, high)
 
 
 @loop(ROWS, BLOCKS, BLOCKS, NUMBERS, ROWS, ROWS, BLOCKS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG, FLAG)
 def lstm_forward(
-    x: Any, inputs: Any, states: Any, bias: Any, h: Any, c: Any, kept: Any, y: Any, starts: Any, groups: Any, low: int, high: int,
+    x: Any, w_ih: Any, w_hh: Any, bias: Any, h: Any, c: Any, kept: Any, y: Any, starts: Any, groups: Any, low: int, high: int,
     keep: bool, last_first: bool,
 ) -> None:  # fmt: skip
     """The outputs y (N, H), and i, f, g, o, v of each row in kept (N, 5, H), unless `keep` is false; h and c (B, H)
@@ -200,10 +200,10 @@ def lstm_forward(
     gates = kept.reshape(len(kept), 5 * H)[:, : 4 * H]
     for group in order(0, len(groups) - 1, last_first):
         back = 0 if keep else starts[groups[group]]
-        multiply_group(gates, back, bias, x, inputs, group, starts, groups, low, high)
+        multiply_group(gates, back, bias, x, w_ih, group, starts, groups, low, high)
         for step in order(groups[group], groups[group + 1], last_first):
             row, stop = starts[step] + low, end_of(step, starts, high)
-            add_product(gates[row - back : stop - back], h[low : low + stop - row], states)
+            add_product(gates[row - back : stop - back], h[low : low + stop - row], w_hh)
             for n in range(row, stop):
                 at, k = n - starts[step], n - back
                 for j in range(H):
@@ -217,7 +217,7 @@ def lstm_forward(
 
 @loop(BLOCKS, BLOCKS, BLOCKS, BLOCKS, ROWS, ROWS, ROWS, ROWS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG)
 def lstm_backward(
-    kept: Any, da: Any, inputs: Any, states: Any, dy: Any, dcells: Any, dh: Any, dc: Any, dx: Any, starts: Any, groups: Any,
+    kept: Any, da: Any, w_ih: Any, w_hh: Any, dy: Any, dcells: Any, dh: Any, dc: Any, dx: Any, starts: Any, groups: Any,
     low: int, high: int, last_first: bool,
 ) -> None:  # fmt: skip
     """da (N, 4, H): the gradients of the pre-activations of i, f, g, o are written, and so is dx (N, I), unless it has no rows;
@@ -243,14 +243,14 @@ def lstm_backward(
                     da[n, 3, j] = d * m * (ONE - o)  # (4')
                     dc[at, j] = e * f  # (5')
                     dh[at, j] = ZERO
-            add_product(dh[low : low + stop - row], rows[row:stop], states)
+            add_product(dh[low : low + stop - row], rows[row:stop], w_hh)
         if len(dx):
-            multiply_group(dx, 0, nothing, rows, inputs, group, starts, groups, low, high)
+            multiply_group(dx, 0, nothing, rows, w_ih, group, starts, groups, low, high)
 
 
 @loop(ROWS, BLOCKS, BLOCKS, BLOCKS, NUMBERS, NUMBERS, ROWS, BLOCKS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG, FLAG)
 def gru_forward(
-    x: Any, inputs: Any, of_rz: Any, of_n: Any, bias: Any, b_hn: Any, h: Any, kept: Any, y: Any, starts: Any, groups: Any,
+    x: Any, w_ih: Any, w_hrz: Any, w_hn: Any, bias: Any, b_hn: Any, h: Any, kept: Any, y: Any, starts: Any, groups: Any,
     low: int, high: int, keep: bool, last_first: bool,
 ) -> None:  # fmt: skip
     """The outputs y (N, H), and r, z, n, s, d of each row in kept (N, 5, H), unless `keep` is false; h (B, H) is
@@ -261,13 +261,13 @@ def gru_forward(
     rows = kept.reshape(len(kept), 5 * H)
     for group in order(0, len(groups) - 1, last_first):
         back = 0 if keep else starts[groups[group]]
-        multiply_group(rows[:, : 3 * H], back, bias, x, inputs, group, starts, groups, low, high)
+        multiply_group(rows[:, : 3 * H], back, bias, x, w_ih, group, starts, groups, low, high)
         for step in order(groups[group], groups[group + 1], last_first):
             row, stop = starts[step] + low, end_of(step, starts, high)
             before, product = h[low : low + stop - row], rows[row - back : stop - back, 3 * H : 4 * H]
             begin(product, b_hn)
-            add_product(product, before, of_n)
-            add_product(rows[row - back : stop - back, : 2 * H], before, of_rz)
+            add_product(product, before, w_hn)
+            add_product(rows[row - back : stop - back, : 2 * H], before, w_hrz)
             for n in range(row, stop):
                 at, k = n - starts[step], n - back
                 for j in range(H):
@@ -280,7 +280,7 @@ def gru_forward(
 
 @loop(BLOCKS, BLOCKS, BLOCKS, BLOCKS, ROWS, ROWS, ROWS, PLACES, PLACES, PLACE, PLACE, FLAG)
 def gru_backward(
-    kept: Any, da: Any, inputs: Any, states: Any, dy: Any, dh: Any, dx: Any, starts: Any, groups: Any, low: int, high: int, last_first: bool
+    kept: Any, da: Any, w_ih: Any, w_hh: Any, dy: Any, dh: Any, dx: Any, starts: Any, groups: Any, low: int, high: int, last_first: bool
 ) -> None:
     """da (N, 4, H): the gradients of the pre-activations of n, r, z, and of s, are written, and so is dx (N, I), unless it has no
     rows; dh (B, H) is carried on. dy (N, H), if it has rows, comes on top of it."""
@@ -302,6 +302,6 @@ def gru_backward(
                     da[n, 2, j] = e * d * z * (ONE - z)  # (2'), (4')
                     da[n, 3, j] = ds
                     dh[at, j] = e * z  # (4')
-            add_product(dh[low : low + stop - row], rows[row:stop, H:], states)
+            add_product(dh[low : low + stop - row], rows[row:stop, H:], w_hh)
         if len(dx):
-            multiply_group(dx, 0, nothing, rows[:, : 3 * H], inputs, group, starts, groups, low, high)
+            multiply_group(dx, 0, nothing, rows[:, : 3 * H], w_ih, group, starts, groups, low, high)

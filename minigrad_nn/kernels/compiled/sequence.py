@@ -38,7 +38,7 @@ def in_panels(w: Array, columns: bool = False) -> Array:
     """W in panels (⌈F / PANEL⌉, K, PANEL): W (F, K) for products rows @ Wᵀ, or with `columns` W (K, F) for rows @ W."""
     loops, (K, F) = load(), w.shape if columns else w.shape[::-1]
     panels = np.empty((-(-F // loops.PANEL), K, loops.PANEL), np.float32)
-    loops.panels(np.ascontiguousarray(w), panels, columns)
+    loops.write_panels(np.ascontiguousarray(w), panels, columns)
     return panels
 
 
