@@ -1,4 +1,4 @@
-"""The LSTM in compiled loops. Its equations stand in ../cells.py, and as they are computed here in loops.py."""
+"""The LSTM in compiled loops. Its equations stand in ../../cells.py, and as they are computed here in loops.py."""
 
 from __future__ import annotations
 

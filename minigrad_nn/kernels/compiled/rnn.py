@@ -1,4 +1,4 @@
-"""The simple RNN in compiled loops. Its equation stands in ../cells.py, and as it is computed here in loops.py."""
+"""The simple RNN in compiled loops. Its equation stands in ../../cells.py, and as it is computed here in loops.py."""
 
 from __future__ import annotations
 
