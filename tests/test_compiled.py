@@ -175,7 +175,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_shares_give_the_numbers_of_the_whole(kind: str, seed: int, three: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     c = drawn_case(kind, 100 + seed, 12)
     found = found_by(getattr(compiled, kind), c)
-    assert len(set(three)) == 1 and len(three) == 4
+    assert len(three) >= 4 and (max(three) > 1 or c[2].B == 1)
     monkeypatch.setattr(cores, "cores", lambda: 1)
     for a, b in zip(found, found_by(getattr(compiled, kind), c), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)

@@ -56,7 +56,9 @@ backward, and each product brings its weights into order again: see the column *
 thing: a product of a few rows with weights that are in order already (`tiles.py`). It is the only file that speaks of vectors and
 registers, and it was weighed for long whether it should be there: a reader of an LSTM has no need of it. But without it the products
 alone took as long as all of PyTorch's forward pass, and it is about two hundred lines with a picture, so it stands in a
-file of its own, and a test holds it against NumPy. It is used where Numba is installed (`pip install "minigrad-nn[fast]"`), in float32 on a CPU with
+file of its own, and a test holds it against NumPy.
+
+It is used where Numba is installed (`pip install "minigrad-nn[fast]"`), in float32 on a CPU with
 AVX2 and FMA or AVX-512 (on ARM it is written, not run); tests hold both ways to the same numbers, and
 `nn.path("fused", kernel="arrays")`, `minigrad_nn.kernels.compiled.choice.wanted = False` or `NUMBA_DISABLE_JIT=1` turn it off. It is
 not required, because everything runs without it, because it is larger than the framework and its other dependencies, and because

@@ -59,7 +59,8 @@ def backward(
     panels = [in_panels(each, columns=True) for each in (np.roll(w_ih, H, axis=0), w_hh)]
     given = (saved.kept, da, *panels, plain(dy, H))
     saved.places.run(load().gru_backward, *given, dh, dx, flags=(not steps.reverse,))
-    rows, others = da.reshape(steps.N, 4 * H), {*wanted} - {"x"}
-    found = products(xp, others, x, lambda: before_each(xp, steps, y, h_0), w_ih, rows[:, : 3 * H], rows[:, H:])
+    rows = da.reshape(steps.N, 4 * H)
+    others, inputs = {*wanted} - {"x"}, rows[:, : 3 * H]
+    found = products(xp, others, x, lambda: before_each(xp, steps, y, h_0), w_ih, inputs, rows[:, H:])
     found |= {name: np.roll(found[name], -H, axis=0) for name in ("w_ih", "b_ih") if name in found}  # n, r, z to r, z, n
     return found | {name: each for name, each in (("x", dx), ("h_0", dh)) if name in wanted}

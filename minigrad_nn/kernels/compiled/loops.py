@@ -27,9 +27,11 @@ import numba
 import numpy as np
 from numba import types
 
-from .tiles import PANEL, add_product, compiled, pack, pack_columns
+from .tiles import PANEL, add_product, compiled, pack, pack_columns, product_and
 
-__all__ = ["PANEL", "gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "write_panels"]
+__all__ = [
+    "PANEL", "gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward", "tanh", "write_panels",
+]  # fmt: skip
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
@@ -117,16 +119,7 @@ def multiply_group(
         for piece in range(pieces):
             row, stop = piece_of(group, piece, starts, groups, low, high)
             here = out[row - back : max(row, stop) - back, p * PANEL : min((p + 1) * PANEL, out.shape[1])]
-            begin(here, bias[p * PANEL : p * PANEL + here.shape[1]])
-            add_product(here, rows[row : max(row, stop)], panels[p : p + 1])
-
-
-@part
-def begin(rows: Any, bias: Any) -> None:
-    """Every row is `bias` (F,)."""
-    for n in range(rows.shape[0]):
-        for j in range(rows.shape[1]):
-            rows[n, j] = bias[j]
+            product_and(bias[p * PANEL :], here, rows[row : max(row, stop)], panels[p : p + 1])
 
 
 @part
@@ -170,7 +163,8 @@ def rnn_backward(
 ) -> None:  # fmt: skip
     """da (N, H): the gradients of the pre-activations are written, and so is dx (N, I), unless it has no rows; dh (B, H) is
     carried on. dy (N, H), if it has rows, comes on top of it."""
-    H, nothing = dh.shape[1], np.zeros(dx.shape[1], np.float32)
+    H = dh.shape[1]
+    nothing = np.zeros(max(H, dx.shape[1]), np.float32)
     for group in order(0, len(groups) - 1, last_first):
         for step in order(groups[group], groups[group + 1], last_first):
             row, stop = starts[step] + low, end_of(step, starts, high)
@@ -181,8 +175,7 @@ def rnn_backward(
                     # The slope of ReLU at 0 is 0, and that of NaN is NaN.
                     slope = (ONE if y[n, j] > ZERO else ZERO if y[n, j] == ZERO else y[n, j]) if relu else ONE - y[n, j] * y[n, j]
                     da[n, j] = dh[at, j] * slope  # (1')
-                    dh[at, j] = ZERO
-            add_product(dh[low : low + stop - row], da[row:stop], w_hh)
+            product_and(nothing[:H], dh[low : low + stop - row], da[row:stop], w_hh)
         if len(dx):
             multiply_group(dx, 0, nothing, da, w_ih, group, starts, groups, low, high)
 
@@ -222,7 +215,8 @@ def lstm_backward(
 ) -> None:  # fmt: skip
     """da (N, 4, H): the gradients of the pre-activations of i, f, g, o are written, and so is dx (N, I), unless it has no rows;
     dh and dc (B, H) are carried on. dy and dcells (N, H), if they have rows, come on top of them."""
-    H, nothing = dh.shape[1], np.zeros(dx.shape[1], np.float32)
+    H = dh.shape[1]
+    nothing = np.zeros(max(H, dx.shape[1]), np.float32)
     rows = da.reshape(len(da), 4 * H)
     for group in order(0, len(groups) - 1, last_first):
         for step in order(groups[group], groups[group + 1], last_first):
@@ -242,8 +236,7 @@ def lstm_backward(
                     da[n, 2, j] = e * (i - u * g)  # (3')
                     da[n, 3, j] = d * m * (ONE - o)  # (4')
                     dc[at, j] = e * f  # (5')
-                    dh[at, j] = ZERO
-            add_product(dh[low : low + stop - row], rows[row:stop], w_hh)
+            product_and(nothing[:H], dh[low : low + stop - row], rows[row:stop], w_hh)
         if len(dx):
             multiply_group(dx, 0, nothing, rows, w_ih, group, starts, groups, low, high)
 
@@ -265,8 +258,7 @@ def gru_forward(
         for step in order(groups[group], groups[group + 1], last_first):
             row, stop = starts[step] + low, end_of(step, starts, high)
             before, product = h[low : low + stop - row], rows[row - back : stop - back, 3 * H : 4 * H]
-            begin(product, b_hn)
-            add_product(product, before, w_hn)
+            product_and(b_hn, product, before, w_hn)
             add_product(rows[row - back : stop - back, : 2 * H], before, w_hrz)
             for n in range(row, stop):
                 at, k = n - starts[step], n - back
@@ -284,7 +276,8 @@ def gru_backward(
 ) -> None:
     """da (N, 4, H): the gradients of the pre-activations of n, r, z, and of s, are written, and so is dx (N, I), unless it has no
     rows; dh (B, H) is carried on. dy (N, H), if it has rows, comes on top of it."""
-    H, nothing = dh.shape[1], np.zeros(dx.shape[1], np.float32)
+    H = dh.shape[1]
+    nothing = np.zeros(max(H, dx.shape[1]), np.float32)
     rows = da.reshape(len(da), 4 * H)
     for group in order(0, len(groups) - 1, last_first):
         for step in order(groups[group], groups[group + 1], last_first):

@@ -58,6 +58,6 @@ def backward(
     panels = [in_panels(each, columns=True) for each in (w_ih, w_hh)]
     given = (saved.kept, da, *panels, plain(dy, H), plain(dcells, H))
     saved.places.run(load().lstm_backward, *given, dh, dc, dx, flags=(not steps.reverse,))
-    rows, others = da.reshape(steps.N, 4 * H), {*wanted} - {"x"}
-    found = products(xp, others, x, lambda: before_each(xp, steps, y, h_0), w_ih, rows, rows)
+    rows = da.reshape(steps.N, 4 * H)
+    found = products(xp, {*wanted} - {"x"}, x, lambda: before_each(xp, steps, y, h_0), w_ih, rows, rows)
     return found | {name: each for name, each in (("x", dx), ("h_0", dh), ("c_0", dc)) if name in wanted}

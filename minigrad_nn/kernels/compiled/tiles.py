@@ -3,7 +3,7 @@
 A library of products is made for large matrices. Before it multiplies, it copies both into an order in which the processor can
 take them in one go; for a few rows of a batch that takes as long as multiplying, and in a loop over time the weights are
 copied again at every step. Here they are brought into that order once, before the loop (`pack`), and each step only
-multiplies (`add_product`):
+multiplies (`add_product`, or `product_and` a bias):
 
     out (b, F) += rows (b, K) @ W (F, K)ᵀ
 
@@ -43,7 +43,7 @@ from numba import types
 from numba.core.cgutils import alloca_once_value, for_range
 from numba.extending import intrinsic
 
-__all__ = ["PANEL", "ROWS", "add_product", "compiled", "pack", "pack_columns"]
+__all__ = ["PANEL", "ROWS", "add_product", "compiled", "pack", "pack_columns", "product_and"]
 
 
 def _features() -> set[str]:
@@ -82,10 +82,12 @@ def instructions(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def _tile(builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: Any, out: Any, out_apart: Any) -> None:
+def _tile(
+    builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: Any, begin: Any, begin_apart: Any, out: Any, out_apart: Any
+) -> None:
     """LLVM's instructions for a tile of so many rows; places are addresses, rows begin `…_apart` bytes after each other.
 
-    `given` are the rows (rows, K) that are multiplied.
+    `given` are the rows (rows, K) that are multiplied, `begin` what is added to.
     """
 
     def place(kind: Any, address: Any, *offsets: Any) -> Any:
@@ -95,9 +97,9 @@ def _tile(builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: 
         return place(VECTOR, address, INDEX(v * LANES * SIZE), *offsets)
 
     multiply_add = builder.module.declare_intrinsic(f"llvm.fma.v{LANES}f32", (), ir.FunctionType(VECTOR, [VECTOR] * 3))
-    apart = [(builder.mul(given_apart, INDEX(r)), builder.mul(out_apart, INDEX(r))) for r in range(rows)]
+    apart = [[builder.mul(each, INDEX(r)) for each in (given_apart, begin_apart, out_apart)] for r in range(rows)]
     tile = [(r, v) for r in range(rows) for v in range(VECTORS)]
-    sums = {(r, v): alloca_once_value(builder, builder.load(vector(out, v, apart[r][1]), align=SIZE)) for r, v in tile}
+    sums = {(r, v): alloca_once_value(builder, builder.load(vector(begin, v, apart[r][1]), align=SIZE)) for r, v in tile}
     with for_range(builder, K) as loop:
         to_panel, to_number = builder.mul(loop.index, INDEX(PANEL * SIZE)), builder.mul(loop.index, INDEX(SIZE))
         weights = [builder.load(vector(panel, v, to_panel), align=SIZE) for v in range(VECTORS)]
@@ -108,12 +110,14 @@ def _tile(builder: Any, rows: int, panel: Any, K: Any, given: Any, given_apart: 
             for v in range(VECTORS):
                 builder.store(builder.call(multiply_add, [number, weights[v], builder.load(sums[r, v])]), sums[r, v])
     for r, v in tile:
-        builder.store(builder.load(sums[r, v]), vector(out, v, apart[r][1]), align=SIZE)
+        builder.store(builder.load(sums[r, v]), vector(out, v, apart[r][2]), align=SIZE)
 
 
 @instructions
-def _add_tile(context: Any, panel: Any, K: Any, rows: Any, rows_apart: Any, out: Any, out_apart: Any, count: Any) -> Any:
-    """out (count, PANEL) += rows (count, K) @ panel (K, PANEL), for a count of 1 to ROWS; places and distances as in `_tile`."""
+def _compute_tile(
+    context: Any, panel: Any, K: Any, rows: Any, rows_apart: Any, begin: Any, begin_apart: Any, out: Any, out_apart: Any, count: Any
+) -> Any:  # fmt: skip
+    """out = begin + rows @ panel, of out and begin (count, PANEL), rows (count, K), panel (K, PANEL), for a count of 1 to ROWS."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         *places, count = given
@@ -128,7 +132,7 @@ def _add_tile(context: Any, panel: Any, K: Any, rows: Any, rows_apart: Any, out:
         builder.position_at_end(done)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 7), generate
+    return types.void(*[types.intp] * 9), generate
 
 
 def _transpose(builder: Any, source: Any, source_apart: Any, out: Any, out_apart: Any) -> None:
@@ -208,23 +212,25 @@ def _pack_columns(w: Any, panels: Any) -> None:
                     panels[p, k, j] = w[k, column + j] if column + j < F else np.float32(0)
 
 
-def _add_product(out: Any, out_apart: Any, rows: Any, rows_apart: Any, panels: Any, count: Any, K: Any, F: Any) -> None:
-    """out (count, F) += rows (count, K) @ Wᵀ, with addresses for arrays, and how many bytes after each other their rows begin."""
+def _product(
+    out: Any, out_apart: Any, begin: Any, begin_apart: Any, rows: Any, rows_apart: Any, panels: Any, count: Any, K: Any, F: Any
+) -> None:  # fmt: skip
+    """out = begin + rows @ Wᵀ, of out and begin (count, F), rows (count, K); addresses, and bytes from row to row, for arrays."""
     edge = np.empty((ROWS, PANEL), np.float32)
     for column in range(0, F, PANEL):
-        panel, there, first = panels + column * K * SIZE, out + column * SIZE, 0
+        panel, first = panels + column * K * SIZE, 0
         while first < count:
             some = -(-(count - first) // -(-(count - first) // ROWS))  # tiles of about equal height
-            given, here = rows + first * rows_apart, there + first * out_apart
+            given, here = rows + first * rows_apart, out + first * out_apart + column * SIZE
+            before = begin + first * begin_apart + column * SIZE
             if column + PANEL <= F:
-                _add_tile(panel, K, given, rows_apart, here, out_apart, some)
+                _compute_tile(panel, K, given, rows_apart, before, begin_apart, here, out_apart, some)
             else:  # the last panel reaches beyond the columns of `out`
-                edge[:] = 0
-                _add_tile(panel, K, given, rows_apart, edge.ctypes.data, PANEL * SIZE, some)
                 for r in range(some):
-                    numbers = numba.carray(_pointer(here + r * out_apart), F - column)
-                    for j in range(F - column):
-                        numbers[j] += edge[r, j]
+                    edge[r, : F - column] = numba.carray(_pointer(before + r * begin_apart), F - column)
+                _compute_tile(panel, K, given, rows_apart, edge.ctypes.data, PANEL * SIZE, edge.ctypes.data, PANEL * SIZE, some)
+                for r in range(some):
+                    numba.carray(_pointer(here + r * out_apart), F - column)[:] = edge[r, : F - column]
             first += some
 
 
@@ -247,18 +253,25 @@ def compiled(decorator: Any, signature: Any, function: Any, **options: Any) -> A
 
 
 # Compiled once, and called by its address: inside each loop it would be compiled with each of them.
-_product = compiled(numba.cfunc, types.void(*[types.intp] * 8), _add_product, error_model="numpy")
-llvmlite.binding.add_symbol("minigrad_add_product", _product.address)
-_call_product = types.ExternalFunction("minigrad_add_product", types.void(*[types.intp] * 8))
+_compiled_product = compiled(numba.cfunc, types.void(*[types.intp] * 10), _product, error_model="numpy")
+llvmlite.binding.add_symbol("minigrad_product", _compiled_product.address)
+_call = types.ExternalFunction("minigrad_product", types.void(*[types.intp] * 10))
 
 
-def _call(out: Any, rows: Any, panels: Any) -> None:
-    """out (b, F) += rows (b, K) @ Wᵀ; `out` and `rows` may be parts of larger arrays, but the numbers of a row are neighbours."""
-    to_out, to_rows, to_panels = out.ctypes.data, rows.ctypes.data, panels.ctypes.data
-    _call_product(to_out, out.strides[0], to_rows, rows.strides[0], to_panels, out.shape[0], rows.shape[1], out.shape[1])
+def _add_product(out: Any, rows: Any, panels: Any) -> None:
+    """out (b, F) += rows (b, K) @ Wᵀ; both may be parts of larger arrays, but the numbers of a row are neighbours."""
+    to_out, apart, (b, F), K = out.ctypes.data, out.strides[0], out.shape, rows.shape[1]
+    _call(to_out, apart, to_out, apart, rows.ctypes.data, rows.strides[0], panels.ctypes.data, b, K, F)
+
+
+def _product_and(bias: Any, out: Any, rows: Any, panels: Any) -> None:
+    """out (b, F) = rows (b, K) @ Wᵀ + bias (F,)"""
+    (b, F), K = out.shape, rows.shape[1]
+    _call(out.ctypes.data, out.strides[0], bias.ctypes.data, 0, rows.ctypes.data, rows.strides[0], panels.ctypes.data, b, K, F)
 
 
 # Numba keeps loops.py compiled with these inside, and looks only at the date of loops.py: a change here needs its __pycache__ emptied.
 pack: Any = numba.njit(error_model="numpy")(_pack)
 pack_columns: Any = numba.njit(error_model="numpy")(_pack_columns)
-add_product: Any = numba.njit(error_model="numpy")(_call)
+add_product: Any = numba.njit(error_model="numpy")(_add_product)
+product_and: Any = numba.njit(error_model="numpy")(_product_and)
