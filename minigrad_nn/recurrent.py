@@ -213,7 +213,7 @@ class RNNBase(Module):
             if self.dropout and self.training and layer < self.num_layers - 1:
                 inputs = self._dropped(inputs)
         output = inputs[0] if not stepwise else stack(inputs) if x.array.ndim == 3 else cat(inputs)
-        ends = [stack(each) for each in zip(*last)]
+        ends = [each[0].unsqueeze(0) if len(each) == 1 and not stepwise else stack(each) for each in zip(*last)]  # a step's is used again
         results = (self._shaped(input, output, sizes), self._shaped_states(input, ends))
         return (*results, self._shaped_steps(input, seen, sizes)) if return_steps else results
 

@@ -35,6 +35,8 @@ __all__ = [
 
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
+CACHED = 2**17  # weights that stay in a core's cache while they are multiplied with row after row
+
 # tanh(a) = a p(a²) / q(a²) up to |a| = 8, and ±1 beyond, so that a gate can be shut altogether. The coefficients, from a⁰
 # on, were fitted by least squares with weights that level the largest relative error; a test holds them against tanh.
 LIMIT = np.float32(8)
@@ -111,15 +113,16 @@ def multiply_group(
 ) -> None:  # fmt: skip
     """out = rows @ Wᵀ + bias for all steps of a group; row n of the sequence stands in out[n - back].
 
-    One panel after the other, each for all steps: so weights that are larger than the cache are fetched once for a group. A share
+    Some panels after the others, each for all steps: so weights that are larger than the cache are fetched once for a group. A share
     of the batch may have no rows left in a step, and then its end is below its first row.
     """
     pieces = groups[group + 1] - groups[group] if low > 0 or high < starts[1] else 1
-    for p in range(len(panels)):
+    some = max(1, CACHED // (PANEL * max(1, rows.shape[1])))
+    for p in range(0, len(panels), some):
         for piece in range(pieces):
             row, stop = piece_of(group, piece, starts, groups, low, high)
-            here = out[row - back : max(row, stop) - back, p * PANEL : min((p + 1) * PANEL, out.shape[1])]
-            product_and(bias[p * PANEL :], here, rows[row : max(row, stop)], panels[p : p + 1])
+            here = out[row - back : max(row, stop) - back, p * PANEL : min((p + some) * PANEL, out.shape[1])]
+            product_and(bias[p * PANEL :], here, rows[row : max(row, stop)], panels[p : p + some])
 
 
 @part
