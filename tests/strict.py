@@ -100,12 +100,21 @@ def signature(words: str) -> inspect.Signature | None:
 
 def check_call(name: str, words: str, args: Any, kwargs: Any) -> None:
     """TypeError for arguments that CuPy's function of that name does not take."""
+    problem = _problem(words, len(args), tuple(kwargs))
+    if problem:
+        raise TypeError(f"cupy {NAMES['cupy']} {name}({words}): {problem}")
+
+
+@functools.cache
+def _problem(words: str, count: int, names: tuple[str, ...]) -> str:
+    """What is wrong with so many arguments by place and these by name; nothing, if empty."""
     expected = signature(words)
-    if expected is not None:
-        try:
-            expected.bind(*args, **kwargs)
-        except TypeError as problem:
-            raise TypeError(f"cupy {NAMES['cupy']} {name}({words}): {problem}") from None
+    try:
+        if expected is not None:
+            expected.bind(*[None] * count, **dict.fromkeys(names))
+    except TypeError as problem:
+        return str(problem)
+    return ""
 
 
 # --------------------------------------------------------------------------------------------------- in and out again
