@@ -143,6 +143,8 @@ def test_true_alone_stands_for_everything():
     x = T.tensor([1, 2])
     x[True] = T.tensor([2.5, 3.5])
     x[False] = 9
+    with pytest.raises(TypeError, match="expected a tensor, a number or an array, got list"):
+        x[False] = []
     assert x.tolist() == [2, 3]
 
 

@@ -144,10 +144,12 @@ def setitem(x: Any, index: Any, value: Any) -> None:
     """
     require_changeable(x)
     refresh(x)
-    if index.__class__ is bool:  # True alone stands for all of x, in any dtype, and False for none of it
-        return setitem(x, None, value) if index else None
+    if index is True:  # alone, True stands for all of x, in any dtype, and False for none of it
+        return setitem(x, None, value)
     value = plain(value)
     value = fitting(value, x.array.dtype) if value.__class__ in (float, int, bool) else as_variable(value, x)
+    if index is False:
+        return None
     direct, chosen = split_index(x, index)
     if chosen is not None and isinstance(value, Variable) and value.array.dtype != x.array.dtype and not _fills_mask(chosen, value):
         getitem(wrap(x.array), index)  # an index that fits nowhere is named first
