@@ -223,6 +223,27 @@ def test_a_layer_gives_the_numbers_of_its_cell(kind: str, three: list[int]) -> N
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", GATES)
+def test_arrays_that_do_not_fit_are_told_before_loops_read_beyond_them(kind: str) -> None:
+    layer, F = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[kind](3, 8), GATES[kind] * 8
+    wrong = {
+        "weight_ih_l0": [(F, 2), (F, 4), (F - 1, 3), (F + 1, 3), (F * 3,)], "weight_hh_l0": [(F, 7), (F - 8, 8), (F, 9)],
+        "bias_ih_l0": [(1,), (F - 1,), (F + 1,), (F, 1)], "bias_hh_l0": [(1,), (F + 1,)],
+    }  # fmt: skip
+    given = [(name, np.zeros(shape, np.float32)) for name, shapes in wrong.items() for shape in shapes]
+    given += [(name, np.zeros((F, 8)[: 1 if "bias" in name else 2])) for name in ("weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+    for name, array in given:
+        before = getattr(layer, name).data
+        getattr(layer, name).data = mg.from_numpy(array)
+        with pytest.raises(RuntimeError, match="must be float32 of shape"), mg.no_grad():
+            layer(mg.zeros(2, 4, 3))
+        getattr(layer, name).data = before
+    fewer = nn.utils.rnn.PackedSequence(mg.zeros(3, 3), mg.tensor([4, 4]))
+    with pytest.raises((RuntimeError, ValueError)):
+        layer(fewer)
+    assert layer(mg.zeros(2, 4, 3))[0].shape == (2, 4, 8)
+
+
 def test_an_error_in_any_share_is_told() -> None:
     for bad in range(3):
         done = []
