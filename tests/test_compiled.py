@@ -355,7 +355,8 @@ def test_a_batch_is_shared_where_idle_threads_leave_their_cores(first: str, then
 
 
 @pytest.mark.parametrize(
-    ("setting", "restarts"), [("20", 1), ("22", 1), ("0", 0), ("00", 0), ("-3", 0), ("abc", 0), ("", 0), ("\u0663", 0), ("23", 0), ("9" * 11, 0)]
+    ("setting", "restarts"),
+    [("20", 1), ("22", 1), ("0", 0), ("00", 0), ("-3", 0), ("abc", 0), ("", 0), ("\u0663", 0), ("23", 0), ("9" * 11, 0)],
 )
 def test_threads_of_numpy_are_begun_anew_only_where_that_helps(setting: str, restarts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
