@@ -1,6 +1,7 @@
 """Compiled loops: their products, the numbers of the kernels that NumPy computes, a batch shared among cores, and when they serve."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,16 @@ def in_process(program: str, **settings: str) -> "subprocess.CompletedProcess[st
 def test_processors_with_narrower_vectors_have_tiles_of_their_own(tmp_path: Path) -> None:
     done = in_process(NARROW, NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="+avx,+avx2,+fma", NUMBA_CACHE_DIR=str(tmp_path))
     assert done.stdout.split() == ["8", "2", "6"], done.stderr
+
+
+@pytest.mark.skipif("avx2" not in sys.modules["minigrad_nn.kernels.compiled.tiles"]._features(), reason="an x86 processor")
+def test_a_processor_that_is_only_named_has_the_instructions_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles, config = sys.modules["minigrad_nn.kernels.compiled.tiles"], pytest.importorskip("numba").config
+    here = tiles._features()
+    monkeypatch.setattr(config, "CPU_NAME", "haswell")
+    assert tiles._features() == here  # as Numba compiles
+    monkeypatch.setattr(config, "CPU_FEATURES", "+avx2,-avx512f,+fma")
+    assert tiles._features() == {"avx2", "fma"}
 
 
 @pytest.mark.skipif("avx2" not in sys.modules["minigrad_nn.kernels.compiled.tiles"]._features(), reason="an x86 processor")
@@ -223,6 +235,27 @@ def test_a_layer_gives_the_numbers_of_its_cell(kind: str, three: list[int]) -> N
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", GATES)
+def test_arrays_that_do_not_fit_are_told_before_loops_read_beyond_them(kind: str) -> None:
+    layer, F = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[kind](3, 8), GATES[kind] * 8
+    wrong = {
+        "weight_ih_l0": [(F, 2), (F, 4), (F - 1, 3), (F + 1, 3), (F * 3,)], "weight_hh_l0": [(F, 7), (F - 8, 8), (F, 9)],
+        "bias_ih_l0": [(1,), (F - 1,), (F + 1,), (F, 1)], "bias_hh_l0": [(1,), (F + 1,)],
+    }  # fmt: skip
+    given = [(name, np.zeros(shape, np.float32)) for name, shapes in wrong.items() for shape in shapes]
+    given += [(name, np.zeros((F, 8)[: 1 if "bias" in name else 2])) for name in ("weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+    for name, array in given:
+        before = getattr(layer, name).data
+        getattr(layer, name).data = mg.from_numpy(array)
+        with pytest.raises(RuntimeError, match="must be float32 of shape"), mg.no_grad():
+            layer(mg.zeros(2, 4, 3))
+        getattr(layer, name).data = before
+    fewer = nn.utils.rnn.PackedSequence(mg.zeros(3, 3), mg.tensor([4, 4]))
+    with pytest.raises((RuntimeError, ValueError)):
+        layer(fewer)
+    assert layer(mg.zeros(2, 4, 3))[0].shape == (2, 4, 8)
+
+
 def test_an_error_in_any_share_is_told() -> None:
     for bad in range(3):
         done = []
@@ -319,6 +352,22 @@ def test_a_batch_is_shared_where_idle_threads_leave_their_cores(first: str, then
     environment |= {"OPENBLAS_NUM_THREADS": "2", "MINIGRAD_DEVICE": "cpu"} | ({"OPENBLAS_THREAD_TIMEOUT": setting} if setting else {})
     program = [sys.executable, "-c", WAITING.format(first=first, then=then)]
     assert subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip() == shares
+
+
+@pytest.mark.parametrize(
+    ("setting", "restarts"),
+    [("20", 1), ("22", 1), ("0", 0), ("00", 0), ("-3", 0), ("abc", 0), ("", 0), ("\u0663", 0), ("23", 0), ("9" * 11, 0)],
+)
+def test_threads_of_numpy_are_begun_anew_only_where_that_helps(setting: str, restarts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", setting)
+    monkeypatch.setattr(cores.threading, "active_count", lambda: 1)
+    blas = SimpleNamespace(
+        openblas_thread_timeout=lambda: int(begun[0]) if begun else 0,
+        openblas_read_env=lambda: begun.append(os.environ["OPENBLAS_THREAD_TIMEOUT"]),
+        blas_thread_shutdown_=lambda: None,
+    )
+    assert [cores._sleeps_soon(blas) for _ in range(3)] == [restarts > 0] * 3 and len(begun) == restarts
 
 
 # ------------------------------------------------------------------------------------------------------ when they serve
@@ -429,3 +478,27 @@ def test_loops_are_compiled_without_a_place_to_keep_them_and_where_what_was_kept
     for index in indices:
         index.write_bytes(index.read_bytes()[:40])
     assert first_layer(tmp_path, **nowhere) == "loaded"
+
+
+def test_what_was_compiled_with_other_tiles_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles = sys.modules["minigrad_nn.kernels.compiled.tiles"]
+    file = tmp_path / "doubling.py"
+    file.write_text("""if True:
+        import numba
+        from numba import types
+        from minigrad_nn.kernels.compiled.tiles import compiled
+
+        def double(a):
+            return 2 * a
+
+        double = compiled(numba.njit, types.int64(types.int64), double)""")
+
+    def hits() -> int:
+        module = runpy.run_path(str(file))
+        assert module["double"](4) == 8
+        return sum(module["double"].stats.cache_hits.values())
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert [hits(), hits()] == [0, 1]
+    monkeypatch.setattr(tiles, "VERSION", tiles.VERSION ^ 1)
+    assert [hits(), hits()] == [0, 1]

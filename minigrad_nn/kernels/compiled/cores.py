@@ -97,7 +97,8 @@ def cores() -> int:
 def _sleeps_soon(blas: SimpleNamespace) -> bool:
     """Whether idle threads of OpenBLAS go to sleep soon; they are begun anew if they began before the environment said so."""
     asked = os.environ.get("OPENBLAS_THREAD_TIMEOUT", "")
-    if blas.openblas_thread_timeout() == 0 and asked.isdecimal() and threading.active_count() == 1:  # nobody else is multiplying
+    soon = asked.isascii() and asked.isdecimal() and 0 < int(asked) <= LONGEST_WAIT  # else there is nothing to begin anew for
+    if soon and blas.openblas_thread_timeout() == 0 and threading.active_count() == 1:  # nobody else is multiplying
         blas.openblas_read_env()
         blas.blas_thread_shutdown_()  # the next product begins them, as in a process that was forked
     return 0 < blas.openblas_thread_timeout() <= LONGEST_WAIT

@@ -13,7 +13,7 @@ from ..gru import NAMES, Weights
 from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, in_panels, places, plain
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import load
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -35,6 +35,7 @@ def forward(
     Cost: two products with (3H, I) and (3H, H) per step; 5H numbers per row are kept
     """
     (w_ih, w_hh, b_ih, b_hh), xp, H = weights, of(x), weights[1].shape[1]
+    fit(x, steps, weights, 3)
     where, h = places(steps, w_ih.size + w_hh.size), state(xp, h_0, steps.B, H, x.dtype)
     y, kept = np.empty((steps.N, H), x.dtype), np.empty((steps.N if keep else 0, 5, H), x.dtype)
     outside, inside = biases(3 * H, b_ih), biases(H, None if b_hh is None else b_hh[2 * H :])

@@ -12,7 +12,7 @@ from ..lstm import NAMES, Weights
 from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, in_panels, places, plain
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import load
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -36,6 +36,7 @@ def forward(
     Cost: two products with (4H, I) and (4H, H) per step; 5H numbers per row are kept
     """
     (w_ih, w_hh, b_ih, b_hh), xp, H = weights[:4], of(x), weights[1].shape[1]
+    fit(x, steps, weights[:4], 4)
     where = places(steps, w_ih.size + w_hh.size)
     h, c = state(xp, h_0, steps.B, H, x.dtype), state(xp, c_0, steps.B, H, x.dtype)
     y, kept = np.empty((steps.N, H), x.dtype), np.empty((steps.N if keep else 0, 5, H), x.dtype)

@@ -12,7 +12,7 @@ from ..rnn import NAMES, Weights
 from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, in_panels, places, plain
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import load
 
 __all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
@@ -34,6 +34,7 @@ def forward(
     Cost: two products with (H, I) and (H, H) per step; nothing but the outputs is kept
     """
     (w_ih, w_hh, b_ih, b_hh), xp, H = weights, of(x), weights[1].shape[0]
+    fit(x, steps, weights, 1)
     where, h, y = places(steps, w_ih.size + w_hh.size), state(xp, h_0, steps.B, H, x.dtype), np.empty((steps.N, H), x.dtype)
     given = (plain(x, x.shape[1]), in_panels(w_ih), in_panels(w_hh), biases(H, b_ih, b_hh))
     where.run(load().rnn_forward, *given, h, y, flags=(activation == "relu", steps.reverse))

@@ -5,7 +5,7 @@ What they share with design b on a GPU stands in ../rows.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from ..steps import Steps
 from . import cores
 from .usable import load
 
-__all__ = ["Places", "Saved", "biases", "in_panels", "places", "plain"]
+__all__ = ["Places", "Saved", "biases", "fit", "in_panels", "places", "plain"]
 
 ROWS_OF_A_GROUP = 64  # many for each fetch of W_ih, and few enough to be in the cache still when their step comes
 
@@ -32,6 +32,16 @@ class Places(NamedTuple):
     def run(self, loop: Callable[..., None], *given: Any, flags: tuple[bool, ...]) -> None:
         """Call a loop for each share of the batch, all at the same time."""
         cores.together(lambda low, high: loop(*given, self.starts, self.groups, low, high, *flags), self.shares)
+
+
+def fit(x: Array, steps: Steps, weights: Sequence[Array | None], gates: int) -> None:
+    """RuntimeError where these are not the arrays of a layer: loops go by addresses, and would read what belongs to others."""
+    I, H = x.shape[-1], weights[1].shape[-1]  # type: ignore[union-attr]
+    F, given = gates * H, dict(zip(("x", "w_ih", "w_hh", "b_ih", "b_hh"), (x, *weights)))
+    for (name, each), shape in zip(given.items(), ((steps.N, I), (F, I), (F, H), (F,), (F,))):
+        if each is not None and (each.shape != shape or each.dtype != np.float32):
+            got = ", ".join(f"{name} {each.dtype} {each.shape}" for name, each in given.items() if each is not None)
+            raise RuntimeError(f"{name} must be float32 of shape {shape} for I={I} and H={H}; got {got}. Set weights of the layer's shapes")
 
 
 def in_panels(w: Array, columns: bool = False) -> Array:

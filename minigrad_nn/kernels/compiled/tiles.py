@@ -31,7 +31,9 @@ https://doi.org/10.1145/1356052.1356053.
 from __future__ import annotations
 
 import functools
+import linecache
 import platform
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -48,8 +50,8 @@ __all__ = ["PANEL", "ROWS", "add_product", "compiled", "pack", "pack_columns", "
 
 def _features() -> set[str]:
     """What the processor that Numba compiles for can do, by LLVM's names: this one, unless the user names another."""
-    if numba.config.CPU_FEATURES is not None or numba.config.CPU_NAME is not None:
-        return {each.removeprefix("+") for each in (numba.config.CPU_FEATURES or "").split(",") if each.startswith("+")}
+    if numba.config.CPU_FEATURES is not None:
+        return {each.removeprefix("+") for each in numba.config.CPU_FEATURES.split(",") if each.startswith("+")}
     return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
 
 
@@ -73,6 +75,7 @@ PANEL = LANES * VECTORS
 SIZE = 4  # bytes in a float32
 
 VECTOR, INDEX = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
+VERSION = zlib.crc32("".join(linecache.getlines(__file__, globals())).encode())  # of this file
 NOTHING, THE_FIRST = ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 
@@ -246,6 +249,9 @@ def compiled(decorator: Any, signature: Any, function: Any, **options: Any) -> A
 
     Where nothing can be kept (no place to write to, a full disk), or what was kept is damaged, it is compiled at every start.
     """
+    # What is kept has the function's name, and is used for as long as the function's own file stays as it is. But loops.py has parts
+    # of this file inside, and with others, or panels of another width, it would write beyond its arrays.
+    function.__qualname__ += f"_{VERSION:08x}"
     try:
         return decorator(signature, cache=True, **options)(function)
     except Exception:  # whatever befell the cache; what is wrong with the function itself is said by the next line
@@ -270,7 +276,7 @@ def _product_and(bias: Any, out: Any, rows: Any, panels: Any) -> None:
     _call(out.ctypes.data, out.strides[0], bias.ctypes.data, 0, rows.ctypes.data, rows.strides[0], panels.ctypes.data, b, K, F)
 
 
-# Numba keeps loops.py compiled with these inside, and looks only at the date of loops.py: a change here needs its __pycache__ emptied.
+# Loops are compiled with these inside.
 pack: Any = numba.njit(error_model="numpy")(_pack)
 pack_columns: Any = numba.njit(error_model="numpy")(_pack_columns)
 add_product: Any = numba.njit(error_model="numpy")(_add_product)
