@@ -398,6 +398,16 @@ def test_compiled_loops_are_used_where_they_can_be_and_wanted(wanted: Any) -> No
         chosen(single, kernel="compiled")
 
 
+def test_a_way_back_ends_as_it_began(wanted: Any) -> None:
+    layer, x = nn.LSTM(3, 4), mg.randn(5, 2, 3, requires_grad=True)
+    y = layer(x)[0].sum()
+    wanted(False)
+    y.backward()
+    found, x.grad = x.grad, None
+    layer(x)[0].sum().backward()
+    np.testing.assert_allclose(found.numpy(), x.grad.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_the_compiled_tanh_is_tanh_to_the_last_digits() -> None:
     a = np.concatenate([np.linspace(-12, 12, 20001), [np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-30, -3e38]]).astype(np.float32)
     got, want = np.array([loops.tanh(each) for each in a]), np.tanh(a.astype(np.float64))

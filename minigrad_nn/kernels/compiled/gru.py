@@ -14,7 +14,7 @@ from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
 from .sequence import biases, fit, in_panels, places, plain
-from .usable import load
+from .usable import loops
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
 
@@ -41,7 +41,7 @@ def forward(
     outside, inside = biases(3 * H, b_ih), biases(H, None if b_hh is None else b_hh[2 * H :])
     outside[: 2 * H] += 0 if b_hh is None else b_hh[: 2 * H]
     given = (plain(x, x.shape[1]), *map(in_panels, (w_ih, w_hh[: 2 * H], w_hh[2 * H :])), outside, inside)
-    where.run(load().gru_forward, *given, h, kept, y, flags=(keep, steps.reverse))
+    where.run(loops().gru_forward, *given, h, kept, y, flags=(keep, steps.reverse))
     return y, h, Saved(steps, where, kept) if keep else None
 
 
@@ -57,9 +57,9 @@ def backward(
     # In the order n, r, z, s: those of the input (n, r, z) are neighbours, and so are those of the state (r, z, s).
     dh, da = state(xp, dh_n, steps.B, H, x.dtype), np.empty((steps.N, 4, H), x.dtype)
     dx = np.empty((steps.N if "x" in wanted else 0, x.shape[1]), x.dtype)
-    panels = [in_panels(each, columns=True) for each in (np.roll(w_ih, H, axis=0), w_hh)]
+    panels = [in_panels(each, columns=True) for each in (np.roll(w_ih, H, axis=0) if len(dx) else w_ih[:, :0], w_hh)]
     given = (saved.kept, da, *panels, plain(dy, H))
-    saved.places.run(load().gru_backward, *given, dh, dx, flags=(not steps.reverse,))
+    saved.places.run(loops().gru_backward, *given, dh, dx, flags=(not steps.reverse,))
     rows = da.reshape(steps.N, 4 * H)
     others, inputs = {*wanted} - {"x"}, rows[:, : 3 * H]
     found = products(xp, others, x, lambda: before_each(xp, steps, y, h_0), w_ih, inputs, rows[:, H:])

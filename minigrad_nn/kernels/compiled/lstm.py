@@ -13,7 +13,7 @@ from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
 from .sequence import biases, fit, in_panels, places, plain
-from .usable import load
+from .usable import loops
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
 
@@ -41,7 +41,7 @@ def forward(
     h, c = state(xp, h_0, steps.B, H, x.dtype), state(xp, c_0, steps.B, H, x.dtype)
     y, kept = np.empty((steps.N, H), x.dtype), np.empty((steps.N if keep else 0, 5, H), x.dtype)
     given = (plain(x, x.shape[1]), in_panels(w_ih), in_panels(w_hh), biases(4 * H, b_ih, b_hh))
-    where.run(load().lstm_forward, *given, h, c, kept, y, flags=(keep, steps.reverse))
+    where.run(loops().lstm_forward, *given, h, c, kept, y, flags=(keep, steps.reverse))
     return y, h, c, Saved(steps, where, kept) if keep else None
 
 
@@ -56,9 +56,9 @@ def backward(
     (w_ih, w_hh), xp, steps, H = weights[:2], of(x), saved.steps, weights[1].shape[1]
     dh, dc = state(xp, dh_n, steps.B, H, x.dtype), state(xp, dc_n, steps.B, H, x.dtype)
     da, dx = np.empty((steps.N, 4, H), x.dtype), np.empty((steps.N if "x" in wanted else 0, x.shape[1]), x.dtype)
-    panels = [in_panels(each, columns=True) for each in (w_ih, w_hh)]
+    panels = [in_panels(each, columns=True) for each in (w_ih if len(dx) else w_ih[:, :0], w_hh)]
     given = (saved.kept, da, *panels, plain(dy, H), plain(dcells, H))
-    saved.places.run(load().lstm_backward, *given, dh, dc, dx, flags=(not steps.reverse,))
+    saved.places.run(loops().lstm_backward, *given, dh, dc, dx, flags=(not steps.reverse,))
     rows = da.reshape(steps.N, 4 * H)
     found = products(xp, {*wanted} - {"x"}, x, lambda: before_each(xp, steps, y, h_0), w_ih, rows, rows)
     return found | {name: each for name, each in (("x", dx), ("h_0", dh), ("c_0", dc)) if name in wanted}

@@ -13,7 +13,7 @@ from ..rows import before_each, products, state
 from ..steps import Steps
 from .sequence import Saved as Kept
 from .sequence import biases, fit, in_panels, places, plain
-from .usable import load
+from .usable import loops
 
 __all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
 
@@ -37,7 +37,7 @@ def forward(
     fit(x, steps, weights, 1)
     where, h, y = places(steps, w_ih.size + w_hh.size), state(xp, h_0, steps.B, H, x.dtype), np.empty((steps.N, H), x.dtype)
     given = (plain(x, x.shape[1]), in_panels(w_ih), in_panels(w_hh), biases(H, b_ih, b_hh))
-    where.run(load().rnn_forward, *given, h, y, flags=(activation == "relu", steps.reverse))
+    where.run(loops().rnn_forward, *given, h, y, flags=(activation == "relu", steps.reverse))
     saved = Saved(steps, where, np.empty((0, 0, H), x.dtype))
     saved.activation = activation
     return y, h, saved if keep else None
@@ -54,8 +54,8 @@ def backward(
     (w_ih, w_hh), xp, steps, H = weights[:2], of(x), saved.steps, weights[1].shape[0]
     dh, da = state(xp, dh_n, steps.B, H, x.dtype), np.empty((steps.N, H), x.dtype)
     dx = np.empty((steps.N if "x" in wanted else 0, x.shape[1]), x.dtype)
-    panels = [in_panels(each, columns=True) for each in (w_ih, w_hh)]
+    panels = [in_panels(each, columns=True) for each in (w_ih if len(dx) else w_ih[:, :0], w_hh)]
     given = (plain(y, H), da, *panels, plain(dy, H))
-    saved.places.run(load().rnn_backward, *given, dh, dx, flags=(saved.activation == "relu", not steps.reverse))
+    saved.places.run(loops().rnn_backward, *given, dh, dx, flags=(saved.activation == "relu", not steps.reverse))
     found = products(xp, {*wanted} - {"x"}, x, lambda: before_each(xp, steps, y, h_0), w_ih, da, da)
     return found | {name: each for name, each in (("x", dx), ("h_0", dh)) if name in wanted}

@@ -15,7 +15,7 @@ from minigrad.backend import Array
 
 from ..steps import Steps
 from . import cores
-from .usable import load
+from .usable import loops
 
 __all__ = ["Places", "Saved", "biases", "fit", "in_panels", "places", "plain"]
 
@@ -46,9 +46,9 @@ def fit(x: Array, steps: Steps, weights: Sequence[Array | None], gates: int) -> 
 
 def in_panels(w: Array, columns: bool = False) -> Array:
     """W in panels (⌈F / PANEL⌉, K, PANEL): W (F, K) for products rows @ Wᵀ, or with `columns` W (K, F) for rows @ W."""
-    loops, (K, F) = load(), w.shape if columns else w.shape[::-1]
-    panels = np.empty((-(-F // loops.PANEL), K, loops.PANEL), np.float32)
-    loops.write_panels(np.ascontiguousarray(w), panels, columns)
+    K, F = w.shape if columns else w.shape[::-1]
+    panels = np.empty((-(-F // loops().PANEL), K, loops().PANEL), np.float32)
+    loops().write_panels(np.ascontiguousarray(w), panels, columns)
     return panels
 
 

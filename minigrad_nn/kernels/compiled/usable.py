@@ -10,7 +10,7 @@ import warnings
 from functools import cache
 from typing import Any
 
-__all__ = ["choice", "load"]
+__all__ = ["choice", "load", "loops"]
 
 
 class Choice:
@@ -27,14 +27,14 @@ def load() -> Any:
     """The compiled loops, if they are wanted and can be had; else None."""
     if choice.wanted is False:
         return None
-    return _imported() if choice.wanted else _imported_if_usable()
+    return loops() if choice.wanted else _loops_if_usable()
 
 
 @cache
-def _imported_if_usable() -> Any | None:
+def _loops_if_usable() -> Any | None:
     """The loops where Numba is installed; a warning, once, where it is but cannot be used: a layer computes without it as well."""
     try:
-        return None if _switched_off() or importlib.util.find_spec("numba") is None else _imported()
+        return None if _switched_off() or importlib.util.find_spec("numba") is None else loops()
     except Exception as error:
         warnings.warn(
             f"Numba is installed but cannot be used here ({type(error).__name__}: {error}); recurrent layers compute with NumPy alone, "
@@ -46,8 +46,8 @@ def _imported_if_usable() -> Any | None:
 
 
 @cache
-def _imported() -> Any:
-    """loops.py, compiled: a matter of seconds the first time, of a tenth later. It is loaded when it is first needed."""
+def loops() -> Any:
+    """loops.py, compiled, wanted or not: a matter of seconds the first time, of a tenth later. It is loaded when it is first needed."""
     if _switched_off():
         raise ImportError("loops are compiled by Numba, and NUMBA_DISABLE_JIT switches that off")
     return importlib.import_module(".loops", __package__)
