@@ -9,10 +9,10 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..lstm import NAMES, Weights
-from ..rows import before_each, products, state
+from ..rows import state
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, fit, in_panels, places, plain
+from .sequence import biases, fit, in_panels, places, plain, summed
 from .usable import loops
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -60,5 +60,5 @@ def backward(
     given = (saved.kept, da, *panels, plain(dy, H), plain(dcells, H))
     saved.places.run(loops().lstm_backward, *given, dh, dc, dx, flags=(not steps.reverse,))
     rows = da.reshape(steps.N, 4 * H)
-    found = products(xp, {*wanted} - {"x"}, x, lambda: before_each(xp, steps, y, h_0), w_ih, rows, rows)
+    found = summed(wanted, steps, x, y, h_0, rows, rows)
     return found | {name: each for name, each in (("x", dx), ("h_0", dh), ("c_0", dc)) if name in wanted}
