@@ -68,9 +68,9 @@ LOOPS = {  # the same for compiled loops: attributes of cores.py and sequence.py
 }
 PRODUCTS = ((1, 512, 128), (10, 800, 200), (16, 1024, 256), (20, 800, 200), (32, 2048, 512), (64, 256, 64), (700, 800, 200))  # b F K
 BY = ("ours", "NumPy")
-VARIANTS = (
-    *UNDONE,
-    *(f"{name}-{kind}" for name in (*SIZES, *LOOPS) for kind in race.KINDS),
+VARIANTS = (*UNDONE, *(f"{name}-{kind}" for name in SIZES for kind in race.KINDS))
+WITH_NUMBA = (
+    *(f"{name}-{kind}" for name in LOOPS for kind in race.KINDS),
     *(f"product-{by}-{b}x{F}x{K}" for b, F, K in PRODUCTS for by in BY),
 )
 

@@ -39,7 +39,7 @@ def groups(opponents: Sequence[str] = (), plain: bool | None = None) -> list[Gro
         *(Group((race.cell("memory", kind, race.LONG),), once=True) for kind in race.KINDS),
         *(Group(tuple(race.cell("length", kind, (T, *race.GROWING)) for T in race.LENGTHS), once=True) for kind in race.KINDS),
         *(Group((race.cell("growth", "LSTM", (T, *race.GROWING)),), once=True) for T in race.LENGTHS),
-        Group(tuple(moves.VARIANTS), ("moves",), once=True),
+        Group((*moves.VARIANTS, *(moves.WITH_NUMBA if plain else ())), ("moves",), once=True),
     ]
 
 
