@@ -139,7 +139,8 @@ NUMBA = importlib.util.find_spec("numba") is not None  # compiled loops of an RN
 @pytest.mark.parametrize(
     ("layer", "each_row"),
     [
-        (nn.LSTM(20, 16), 5 * 16 + 16 + 20), (nn.LSTM(20, 16, proj_size=4), 5 * 16 + 4 + 20), (nn.RNN(20, 16), (16 if NUMBA else 16 + 16) + 20),
+        (nn.LSTM(20, 16), 5 * 16 + 16 + 20), (nn.LSTM(20, 16, proj_size=4), 5 * 16 + 4 + 20),
+        (nn.RNN(20, 16), (16 if NUMBA else 16 + 16) + 20),
         (nn.GRU(20, 16), 5 * 16 + 16 + 20), (nn.GRU(20, 16, reset_after=False), 5 * 16 + 16 + 20),
         (nn.LSTM(20, 16, bidirectional=True), 2 * (5 * 16 + 16) + 20),
     ],
