@@ -100,7 +100,7 @@ class Watch:
         del self._owners[number]
         self._given_back.setdefault(stream, []).extend(self._touches.pop(number))
 
-    def launched(self, kernel: Any, arguments: Any, room: int) -> None:
+    def launched(self, kernel: Any, blocks: int, arguments: Any, room: int) -> None:
         """Note a launch by the current stream, and what it touches; there is room for so many blocks that wait for each other."""
         parameters = re.search(rf"{kernel.function}\(([^)]*)\)", kernel.source())
         assert parameters is not None
@@ -109,7 +109,7 @@ class Watch:
                 name = f"{kernel.function} ({parameter.split()[-1]})"
                 self.touched(held_in(each), "const" not in parameter, name)
         stream = current_stream()
-        own = Launch(kernel.function, stream.number, stream.clock[stream.number] + 1, dict(stream.clock), kernel.blocks)
+        own = Launch(kernel.function, stream.number, stream.clock[stream.number] + 1, dict(stream.clock), blocks if kernel.blocks else 0)
         stream.clock[stream.number] += 1
         most = {each.stream: 0 for each in self.launches}  # those of one stream come one after the other
         for each in self.launches:
@@ -201,7 +201,7 @@ def _calling(watch: Watch, function: Callable[..., None]) -> Callable[..., None]
 
 def _launching(watch: Watch, function: Callable[..., None]) -> Callable[..., None]:
     def launch(self: Any, xp: Any, kernel: Any, blocks: int, arguments: Any) -> None:
-        watch.launched(kernel, arguments, self.blocks_at_once)
+        watch.launched(kernel, blocks, arguments, self.blocks_at_once)
         _silent(watch, function)(self, xp, kernel, blocks, arguments)
 
     return launch

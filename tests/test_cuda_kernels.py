@@ -148,9 +148,10 @@ def test_values_and_gradients(kind: str, H: int, emulator: Emulator) -> None:
 
 
 def spread_over(blocks: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every layer use the kernels for large ones, on a device of so many multiprocessors, with tiles of two rows."""
+    """Let every layer use the kernels for large ones, on a device of so many multiprocessors, with few warps and tiles of two rows."""
     emulator.blocks_at_once = blocks
     monkeypatch.setattr(spread, "TILE", 2)
+    monkeypatch.setattr(spread, "WARPS", 6)
     for module in (cuda.rnn, cuda.lstm, cuda.gru):
         monkeypatch.setattr(module, "MOST", 0)
         module.spread_out.cache_clear()
@@ -159,7 +160,8 @@ def spread_over(blocks: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 @needs_compiler
 @pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + [("lstm", 1), ("gru", 2), ("tanh", 3)])
 def test_spread_over_blocks(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    spread_over(3, emulator, monkeypatch)
+    """Crews of one block or several, of which there are fewer than rows or more."""
+    spread_over(6, emulator, monkeypatch)
     for seed in range(8):
         c = case(seed, kind, H)
         assert wrong(compute(c, cuda), reference(c)) == [], c
@@ -167,11 +169,24 @@ def test_spread_over_blocks(kind: str, H: int, emulator: Emulator, monkeypatch: 
 
 
 @needs_compiler
+@pytest.mark.parametrize(("kind", "H"), [("lstm", 5), ("gru", 8), ("tanh", 7)])
+@pytest.mark.parametrize("crews", [1, 3])
+def test_many_rows(kind: str, H: int, crews: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warp works on eight rows at a time; a tile of eleven takes two goes, the second of three rows."""
+    spread_over(crews, emulator, monkeypatch)
+    monkeypatch.setattr(spread, "WARPS", 12)
+    monkeypatch.setattr(spread, "TILE", 11)
+    monkeypatch.setattr(spread, "_eights", lambda tile: tile)
+    for seed, sizes in enumerate(([25, 25, 9], [37, 36, 13, 2, 1], [11])):
+        c = case(seed, kind, H, sizes, everything=True)
+        assert wrong(compute(c, cuda), reference(c)) == [], c
+
+
+@needs_compiler
 @pytest.mark.parametrize(("kind", "H"), [("lstm", 129), ("gru", 161), ("tanh", 257)])
 def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """More columns than a warp takes at once."""
     emulator.blocks_at_once = 132
-    monkeypatch.setattr(spread, "COPIES", 2)
     getattr(cuda, "rnn" if kind == "tanh" else kind).spread_out.cache_clear()
     c = case(1, kind, H, [3, 1], everything=True)
     assert wrong(compute(c, cuda), reference(c)) == [], c
@@ -346,7 +361,7 @@ class Removal(NamedTuple):
     place: int
 
 
-BARRIER = re.compile(r"__syncthreads\(\);|grid_barrier\(arrived, wanted\);|while \(.*\) __nanosleep\(20\);")
+BARRIER = re.compile(r"__syncthreads\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);")
 REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(BARRIER.findall(launch.read(file))))]
 
 
@@ -371,8 +386,8 @@ def test_every_barrier_is_needed(removal: Removal, emulator: Emulator, monkeypat
     kind = removal.file.partition(".")[0].partition("_")[0].replace("rnn", "tanh")
     if "spread" in removal.file:
         spread_over(3, emulator, monkeypatch)
-        monkeypatch.setattr(spread, "COPIES", 2)
-    H = SIZES[kind][-1] if "spread" not in removal.file else 12 if kind == "tanh" else 6
+        monkeypatch.setattr(spread, "WARPS", 4)  # so that there is one crew, of several blocks
+    H = SIZES[kind][-1] if "spread" not in removal.file or kind == "tanh" else 6
     c = case(7, kind, H, [5, 5, 1], everything=True)
     want = reference(c)
     assert any(wrong(compute(c, cuda), want) for _ in range(40)), f"nobody misses barrier {removal.place} of {removal.file}"
@@ -492,15 +507,11 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
         yield steps.TABLE, arch
         for module in (cuda.rnn, cuda.lstm, cuda.gru):
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
-            H = max(H for H in range(512, spread.MOST + 1) if all(has_room(each) for each in module.spread_out(H, multiprocessors)))
+            H = max(H for H in range(512, spread.MOST + 1) if all(launch.has_registers(each) for each in module.spread_out(H, multiprocessors)))
             yield from ((each, arch) for each in module.spread_out(H, multiprocessors))
             half = multiprocessors // 2  # as for each of two directions
-            H = max(H for H in range(256, spread.MOST + 1) if all(has_room(each) for each in module.spread_out(H, half)))
+            H = max(H for H in range(256, spread.MOST + 1) if all(launch.has_registers(each) for each in module.spread_out(H, half)))
             yield from ((each, arch) for each in module.spread_out(H, half))
-
-
-def has_room(kernel: launch.Kernel) -> bool:
-    return kernel.registers * kernel.threads <= launch.REGISTERS
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="compiling needs nvcc")

@@ -36,7 +36,8 @@ def device(monkeypatch):
 
 
 def let_all_be_spread(monkeypatch):
-    """d2 for layers of any size."""
+    """d2 for layers of any size, with few warps in a block, so that a crew has several."""
+    monkeypatch.setattr(spread, "WARPS", 4)
     for module in (cuda.rnn, cuda.lstm, cuda.gru):
         monkeypatch.setattr(module, "MOST", 0)
         module.spread_out.cache_clear()
@@ -180,14 +181,15 @@ def test_gradients_of_gradients():
 def test_kernels_that_do_not_fit_together_come_one_after_the_other(kind, device, monkeypatch):
     """Half of the device has not the registers for the weights, so each direction gets all of it."""
     let_all_be_spread(monkeypatch)
-    want = trained(kind, "arrays", H=16)
-    whole = getattr(cuda, kind.lower()).spread_out(16, 6)
-    monkeypatch.setattr(spread, "fits", lambda xp, kernel: kernel.blocks > 3)
+    H = 64 if kind == "RNN" else 16
+    want = trained(kind, "arrays", H=H)
+    whole = getattr(cuda, kind.lower()).spread_out(H, 6)
+    monkeypatch.setattr(spread, "fits", lambda xp, kernel: kernel.blocks * kernel.crews > 3)
     with watching() as watch:
-        same(want, trained(kind, "d2", H=16))
+        same(want, trained(kind, "d2", H=H))
     assert watch.problems == []
     assert at_once(watch, "_forward") == at_once(watch, "_backward") == 0
-    assert {each.blocks for each in watch.launches} == {each.blocks for each in whole}
+    assert {each.blocks for each in watch.launches} == {each.blocks * min(2, each.crews) for each in whole}  # for two rows
 
 
 def test_halves_of_the_device_have_room_for_both_and_large_layers_have_none(device):
@@ -195,7 +197,8 @@ def test_halves_of_the_device_have_room_for_both_and_large_layers_have_none(devi
     there = mg.backend.on(mg.device("strict"))
     for module, fitting in ((cuda.lstm, 512), (cuda.gru, 512), (cuda.rnn, 512)):
         whole, halves = module.kernels(there, fitting), module.kernels(there, fitting, paired=True)
-        assert all(2 * each.blocks <= 132 and launch.fits(there, each) for each in halves) and all(each.blocks > 66 for each in whole)
+        assert all(2 * each.blocks * each.crews <= 132 and launch.fits(there, each) for each in halves)
+        assert all(each.blocks * each.crews > 66 for each in whole)
     assert cuda.lstm.kernels(there, 1024, paired=True) == cuda.lstm.kernels(there, 1024)
     assert cuda.lstm.kernels(there, 64, paired=True) == cuda.lstm.kernels(there, 64)
     device.blocks_at_once = 1
@@ -232,7 +235,7 @@ WAITS = [
     (beside, f"    {WAIT}        start()", f"            start()\n{WAIT}", "one"),
     (steps, "        join(xp)  # what comes", "        pass  # what comes", "d1"),
     (steps, "        if later:\n            join(xp)\n", "", "d1"),
-    (launch, "2 * kernel.blocks > launcher", "kernel.blocks > launcher", "full"),
+    (launch, "2 * crews * kernel.blocks > launcher", "crews * kernel.blocks > launcher", "full"),
 ]  # fmt: skip
 
 
@@ -250,7 +253,7 @@ def test_every_wait_is_needed(place, monkeypatch):
     if how != "d1":
         let_all_be_spread(monkeypatch)
     if how == "full":
-        monkeypatch.setattr(spread, "fits", lambda xp, kernel: kernel.blocks > 3)
+        monkeypatch.setattr(spread, "fits", lambda xp, kernel: kernel.blocks * kernel.crews > 3)
     with watching() as watch:
         if how == "one":
             two_layers_go_back()

@@ -1,7 +1,7 @@
 """Whole sequences in one launch on an NVIDIA GPU, with the recurrent weights on chip: the kernels of ../ in CUDA.
 
-Small layers run a block for each row of the batch; for larger ones all blocks share the weights, and wait for each other once a
-step (spread.cuh). Both directions of a layer run at the same time (beside.py). `rnn`, `lstm` and `gru` have the `forward` and
+Small layers run a block for each row of the batch; for larger ones the blocks of a crew share the weights, and wait for each other
+once a step (spread.cuh). Both directions of a layer run at the same time (beside.py). `rnn`, `lstm` and `gru` have the `forward` and
 `backward` of the modules one floor up; `serves` says for which layers. Read in this order: product.cuh, steps.cuh, rnn.cu,
 rnn.py, lstm.cu, gru.cu, spread.cuh, lstm_spread.cu; then launch.py, beside.py.
 

@@ -40,7 +40,7 @@ def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
 
 @functools.cache
 def spread_out(H: int, multiprocessors: int) -> tuple[Kernel, Kernel]:
-    """The kernels in gru_spread.cu and gru_spread_back.cu: all blocks have the weights between them."""
+    """The kernels in gru_spread.cu and gru_spread_back.cu: a crew of blocks has the weights between them."""
     ahead = spread.forward_kernel("gru", H, multiprocessors, rows=3, units=1)
     return ahead, spread.backward_kernel("gru", H, multiprocessors, gates=3)
 

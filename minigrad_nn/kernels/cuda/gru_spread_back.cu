@@ -1,27 +1,28 @@
 // The way back of gru_spread.cu. dh_0 (B, H) carries gradients from step to step.
 //
-// Sizes: H, THREADS, TILE, COPIES, QUADS of a block.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, QUADS of a block.
 
 #include "spread_back.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
     const float* w_hh, const float* h_0, const int* offsets, int T, int B, int reverse,
     const float* gates, const float* kept, const float* y, const float* dy, const float* dh_n,
-    float* da_x, float* da_h, float* h_before, float* dh_0, unsigned* arrived) {
+    float* da_x, float* da_h, float* h_before, float* dh_0, unsigned* counters) {
     extern __shared__ float4 shared[];
+    float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
     Back<3, QUADS> back;
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int size = steps.size(k);
-        for (int j = 0; j < size; j += TILE) {
-            back.each_unit(min(TILE, size - j), [&](int row, int unit) {
-                const int state = (j + row) * H + unit;
-                const size_t one = steps.row(k, j + row) * H + unit, three = steps.row(k, j + row) * 3 * H + unit;
+        const int count = steps.count(k);
+        for (int from = 0; from < count; from += TILE) {
+            back.each_unit(min(TILE, count - from), [&](int row, int unit) {
+                const int j = steps.place(from + row), state = j * H + unit;
+                const size_t one = steps.row(k, j) * H + unit, three = steps.row(k, j) * 3 * H + unit;
                 const float r = gates[three], z = gates[three + H], n = gates[three + 2 * H];
-                const float before = state_before(steps, k, j + row, unit, y, h_0);
-                float dh = steps.has(k + 1, j + row) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+                const float before = state_before(steps, k, j, unit, y, h_0);
+                float dh = steps.has(k + 1, j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
                 dh += dy ? dy[one] : 0.0f;
                 const float dn = dh * (1.0f - n * n) * (1.0f - z), ds = dn * r;              // (3'), (4')
                 da_h[three] = da_x[three] = ds * kept[one] * (1.0f - r);                     // (1')
@@ -32,7 +33,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
                 if (h_before) h_before[one] = before;
             });
         }
-        grid_barrier(arrived, wanted);  // the gradients of all units are there
-        for (int j = 0; j < size; j += TILE) back.add(reinterpret_cast<float*>(shared), steps, k, j, min(TILE, size - j), da_h, dh_0);
+        if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da_h, dh_0);
     }
 }

@@ -19,9 +19,10 @@ import numpy as np
 
 from .beside import alone, launch_beside
 
-__all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "fits", "launch", "launcher_of", "read", "rooms"]
+__all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "fits", "has_registers", "launch", "launcher_of", "read", "rooms"]
 
 HERE = Path(__file__).parent
+CACHE_LINE = 32  # numbers between two counters: see spread.cuh
 REGISTERS = 2**16  # of a multiprocessor, in all GPUs of the last ten years
 
 
@@ -33,8 +34,9 @@ class Kernel(NamedTuple):
     sizes: tuple[tuple[str, int], ...]
     threads: int
     shared_bytes: int = 0
-    blocks: int = 0  # that have to be there at once, because they wait for each other; 0 for any number that never do
     registers: int = 0  # without which a thread cannot do
+    blocks: int = 0  # in a crew, which wait for each other and so have to be there at once; 0 where none ever does
+    crews: int = 0  # at most
 
     def source(self) -> str:
         """The whole text for a compiler, without signs that only comments have: CuPy may write it in any encoding."""
@@ -62,7 +64,7 @@ def rooms(rows: int, team: int, columns: int, threads: int, working: int) -> Roo
     >>> rooms(rows=4, team=4, columns=128, threads=512, working=48)  # 5 of 8: 80 of 128 registers hold weights
     Rooms(held=5, shared_bytes=99328)
     """
-    registers = min(255, REGISTERS // (-(-threads // 128) * 128) // 8 * 8)  # a multiprocessor has four parts, warps take turns
+    registers = min(255, REGISTERS // (-(-threads // 128) * 128) // 8 * 8)  # see `has_registers`
     chunks = -(-columns // (4 * team))
     held = max(1, min(chunks, (registers - working) // (4 * rows)))
     return Rooms(held, (chunks - held) * rows * threads * 16 + 2 * chunks * team * 16)
@@ -98,7 +100,7 @@ class CupyLauncher:
         number = xp.library.cuda.Device().id
         if (kernel, number) not in self.compiled:
             self.compiled[kernel, number] = self._compile(xp, kernel)
-        if kernel.blocks > self.limits(xp)[1]:
+        if kernel.blocks and blocks > self.limits(xp)[1]:
             raise ValueError(f"{kernel.function} needs {blocks} blocks at once, but there are {self.limits(xp)[1]} multiprocessors")
         self.compiled[kernel, number]((blocks,), (kernel.threads,), arguments, shared_mem=kernel.shared_bytes)
 
@@ -121,21 +123,22 @@ def launcher_of(xp: Any) -> Launcher:
     return LAUNCHERS[xp.device_type]
 
 
-def launch(xp: Any, kernel: Kernel, blocks: int, *arguments: Any, aside: bool = False) -> bool:
-    """Start a kernel with arrays, numbers, structures and None for arrays that are not there; with no blocks, do nothing.
+def launch(xp: Any, kernel: Kernel, rows: int, *arguments: Any, aside: bool = False) -> bool:
+    """Start a kernel with arrays, numbers, structures and None for arrays that are not there; with no rows, do nothing.
 
-    A kernel that says how many blocks it has gets those, and a counter of blocks at its barriers. With `aside` it is
-    started beside the current stream if it can be, and what it computes is there after a `join`: returns whether it was.
+    Each row is computed by a block, or by a crew of blocks, of which there are no more than fit; then the last argument is a counter
+    for each crew. With `aside` it is started beside the current stream if it can be, and what it computes is there after a
+    `join`: returns whether it was.
     """
     for place, each in enumerate(arguments):
         _check(kernel.function, place, each)
-    if not blocks:
+    if not rows:
         return False
-    launcher = launcher_of(xp)
+    launcher, crews = launcher_of(xp), min(rows, kernel.crews)
     if kernel.blocks:
-        blocks, arguments = kernel.blocks, (*arguments, xp.zeros(1, np.uint32))
-    start = functools.partial(launcher.launch, xp, kernel, blocks, arguments)
-    if 2 * kernel.blocks > launcher.limits(xp)[1]:
+        arguments = (*arguments, xp.zeros(crews * CACHE_LINE, np.uint32))
+    start = functools.partial(launcher.launch, xp, kernel, crews * kernel.blocks or rows, arguments)
+    if 2 * crews * kernel.blocks > launcher.limits(xp)[1]:
         alone(xp, start)
         return False
     if aside:
@@ -148,8 +151,12 @@ def launch(xp: Any, kernel: Kernel, blocks: int, *arguments: Any, aside: bool = 
 def fits(xp: Any, kernel: Kernel) -> bool:
     """Whether the current device has what a block needs."""
     shared_bytes, multiprocessors = launcher_of(xp).limits(xp)
-    enough_registers = kernel.registers * -(-kernel.threads // 128) * 128 <= REGISTERS
-    return kernel.shared_bytes <= shared_bytes and kernel.blocks <= multiprocessors and enough_registers
+    return kernel.shared_bytes <= shared_bytes and kernel.blocks <= multiprocessors and has_registers(kernel)
+
+
+def has_registers(kernel: Kernel) -> bool:
+    """Whether a multiprocessor has as many as the threads of a block need: it has four parts, and warps take turns."""
+    return kernel.registers * -(-kernel.threads // 128) * 128 <= REGISTERS
 
 
 def _check(function: str, place: int, given: Any) -> None:

@@ -1,25 +1,26 @@
 // The way back of lstm_spread.cu. dh_0 and dc_0 (B, H) carry gradients from step to step, and must be there; so must da.
 //
-// Sizes: H, THREADS, TILE, COPIES, QUADS.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, QUADS.
 
 #include "spread_back.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_backward(
     const float* w_hh, const float* h_0, const int* offsets, int T, int B, int reverse,
     const float* gates, const float* kept, const float* y, const float* dy, const float* dh_n, const float* dc_n, const float* dcells,
-    float* da, float* h_before, float* dh_0, float* dc_0, unsigned* arrived) {
+    float* da, float* h_before, float* dh_0, float* dc_0, unsigned* counters) {
     extern __shared__ float4 shared[];
+    float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
     Back<4, QUADS> back;
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int size = steps.size(k);
-        for (int j = 0; j < size; j += TILE) {
-            back.each_unit(min(TILE, size - j), [&](int row, int unit) {
-                const int state = (j + row) * H + unit;
-                const size_t one = steps.row(k, j + row) * H + unit, four = steps.row(k, j + row) * 4 * H + unit;
-                const bool last = !steps.has(k + 1, j + row);
+        const int count = steps.count(k);
+        for (int from = 0; from < count; from += TILE) {
+            back.each_unit(min(TILE, count - from), [&](int row, int unit) {
+                const int j = steps.place(from + row), state = j * H + unit;
+                const size_t one = steps.row(k, j) * H + unit, four = steps.row(k, j) * 4 * H + unit;
+                const bool last = !steps.has(k + 1, j);
                 const float i = gates[four], f = gates[four + H], g = gates[four + 2 * H], o = gates[four + 3 * H], v = kept[one];
                 const float u = i * g, tanh_c = tanhf(v + u), m = o * tanh_c;
                 float dh = !last ? dh_0[state] : dh_n ? dh_n[state] : 0.0f, dc = !last ? dc_0[state] : dc_n ? dc_n[state] : 0.0f;
@@ -31,10 +32,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_backward(
                 da[four + 3 * H] = dh * m * (1.0f - o);      // (4')
                 dc_0[state] = dc * f;                        // (5')
                 dh_0[state] = 0.0f;
-                if (h_before) h_before[one] = state_before(steps, k, j + row, unit, y, h_0);
+                if (h_before) h_before[one] = state_before(steps, k, j, unit, y, h_0);
             });
         }
-        grid_barrier(arrived, wanted);  // the gradients of all units are there
-        for (int j = 0; j < size; j += TILE) back.add(reinterpret_cast<float*>(shared), steps, k, j, min(TILE, size - j), da, dh_0);
+        if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da, dh_0);
     }
 }

@@ -31,17 +31,37 @@ __device__ inline float tanh_or_sigmoid(float a, bool is_tanh) {
     return factor * tanhf(factor * a) + (1.0f - factor);
 }
 
-// The sums of a team's lanes: lane k gets that of sum[k % 4]. In two exchanges each lane gives away what others collect,
-// and then lanes that collect the same row add up.
-template <int TEAM>
-__device__ inline float sum_over_team(const float (&sum)[4], int lane) {
+// The sums of four neighbouring lanes: lane k of them gets that of sum[k]. In two exchanges each lane gives away what others
+// collect.
+__device__ inline float sum_over_four(const float (&sum)[4], int lane) {
     bool upper = lane & 2, odd = lane & 1;
     float even_row = (upper ? sum[2] : sum[0]) + __shfl_xor_sync(ALL, upper ? sum[0] : sum[2], 2);
     float odd_row = (upper ? sum[3] : sum[1]) + __shfl_xor_sync(ALL, upper ? sum[1] : sum[3], 2);
-    float mine = (odd ? odd_row : even_row) + __shfl_xor_sync(ALL, odd ? even_row : odd_row, 1);
+    return (odd ? odd_row : even_row) + __shfl_xor_sync(ALL, odd ? even_row : odd_row, 1);
+}
+
+// The sums of a team's lanes: lane k gets that of sum[k % 4]. Then lanes that collect the same row add up.
+template <int TEAM>
+__device__ inline float sum_over_team(const float (&sum)[4], int lane) {
+    float mine = sum_over_four(sum, lane);
 #pragma unroll
     for (int distance = 4; distance < TEAM; distance *= 2) mine += __shfl_xor_sync(ALL, mine, distance);
     return mine;
+}
+
+// The same in a team of 32 for eight vectors at once: the four lanes from 4n on get the sums of mine[n]. Again each lane gives away
+// what others collect, which takes 4 + 2 + 1 exchanges for all eight, and not three for each.
+__device__ inline float sum_of_each(float (&mine)[8], int lane) {
+#pragma unroll
+    for (int rest = 4; rest > 0; rest /= 2) {
+        bool upper = lane & 4 * rest;
+#pragma unroll
+        for (int n = 0; n < rest; ++n) {
+            float given = __shfl_xor_sync(ALL, upper ? mine[n] : mine[n + rest], 4 * rest);
+            mine[n] = (upper ? mine[n + rest] : mine[n]) + given;
+        }
+    }
+    return mine[0];
 }
 
 // What one thread holds of the matrix. ROWS is 4, or 3 where the fourth row of every team is none. Of the CHUNKS float4 that it
@@ -76,8 +96,31 @@ struct Matrix {
 
     // The product with a vector in shared memory: lane k of the team gets that of row k % 4.
     __device__ float times(const float* vector) const {
+        float sum[4];
+        add_up(vector, sum);
+        return sum_over_team<TEAM>(sum, lane);
+    }
+
+    // The products with up to eight vectors, `stride` numbers apart: lane 4n + k of a team of 32 gets that of row k with vector n, so
+    // that what is done with the products afterwards keeps all lanes busy.
+    __device__ float times_each(const float* vectors, int stride, int count) const {
+        static_assert(TEAM == 32, "four lanes for each vector");
+        float mine[8];
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+            mine[n] = 0.0f;
+            if (n >= count) continue;
+            float sum[4];
+            add_up(vectors + n * stride, sum);
+            mine[n] = sum_over_four(sum, lane);
+        }
+        return sum_of_each(mine, lane);
+    }
+
+    // This lane's part of the product of each row.
+    __device__ void add_up(const float* vector, float (&sum)[4]) const {
         const float4* part = reinterpret_cast<const float4*>(vector) + lane;
-        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+        sum[0] = sum[1] = sum[2] = sum[3] = 0.0f;
 #pragma unroll
         for (int chunk = 0; chunk < HELD; ++chunk) {
             const float4 v = part[chunk * TEAM];
@@ -90,7 +133,6 @@ struct Matrix {
 #pragma unroll
             for (int row = 0; row < ROWS; ++row) add_product(sum[row], rest[((chunk - HELD) * ROWS + row) * THREADS], v);
         }
-        return sum_over_team<TEAM>(sum, lane);
     }
 };
 

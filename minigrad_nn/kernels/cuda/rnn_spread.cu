@@ -1,40 +1,41 @@
-// The RNN for all steps, its weights spread over all blocks. Read rnn.cu first, whose equations and arguments these are, then
+// The RNN for all steps, its weights spread over several blocks. Read rnn.cu first, whose equations and arguments these are, then
 // spread.cuh and lstm_spread.cu. Forward, a team has four units.
 //
-// Sizes: H, THREADS, TILE, COPIES, TEAMS of a block, ACTIVATION.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, ACTIVATION.
 
 #include "spread.cuh"
 #include "activation.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_forward(
     const float* w_hh, const float* b_ih, const float* b_hh, const float* h_0, const int* offsets, int T, int B, int reverse,
-    float* y, float* h_n, unsigned* arrived) {
+    float* y, float* h_n, unsigned* counters) {
     extern __shared__ float4 shared[];
     float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
-    const int team = threadIdx.x / 32, lane = threadIdx.x % 32, copy = team / TEAMS;
-    const int first = 4 * (blockIdx.x * TEAMS + team % TEAMS), unit = first + lane % 4;
-    const bool mine = unit < H;
+    const int team = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int first = 4 * (blockIdx.x % BLOCKS * TEAMS + team), unit = first + lane % 4;
 
     Matrix<4, 32, H, THREADS, (H + 127) / 128> weights;
     weights.load(nullptr, [&](int row, int k) { return first + row < H && k < H ? w_hh[size_t(first + row) * H + k] : 0.0f; });
     constexpr int WIDTH = weights.WIDTH;
-    const float bias = (mine && b_ih ? b_ih[unit] : 0.0f) + (mine && b_hh ? b_hh[unit] : 0.0f);
+    const float bias = (unit < H && b_ih ? b_ih[unit] : 0.0f) + (unit < H && b_hh ? b_hh[unit] : 0.0f);
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int size = steps.size(k);
-        for (int j = 0; j < size; j += TILE) {
-            const int rows = min(TILE, size - j);
-            if (j > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, j, y, h_0);
+        const int count = steps.count(k);
+        for (int from = 0; from < count; from += TILE) {
+            const int rows = min(TILE, count - from);
+            if (from > 0) __syncthreads();  // nobody reads the tile before any more
+            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
             __syncthreads();  // the tile is there
-            for (int row = copy; row < rows; row += COPIES) {
-                const size_t here = steps.row(k, j + row) * H + unit;
+            for (int row = 0; row < rows; row += 8) {
+                const int own = row + lane / 4, j = steps.place(from + own);
+                const bool mine = unit < H && own < rows;
+                const size_t here = mine ? steps.row(k, j) * H + unit : 0;
                 const float projected = mine ? y[here] : 0.0f;
-                const float h = activation(projected + bias + weights.times(tile + row * WIDTH));  // (1)
-                if (mine && lane < 4) y[here] = h_n[(j + row) * H + unit] = h;
+                const float h = activation(projected + bias + weights.times_each(tile + row * WIDTH, WIDTH, rows - row));  // (1)
+                if (mine) y[here] = h_n[j * H + unit] = h;
             }
         }
-        grid_barrier(arrived, wanted);  // the states of all units are there
+        if (count > 0) crew_barrier(counters, wanted);  // the states of all units are there
     }
 }

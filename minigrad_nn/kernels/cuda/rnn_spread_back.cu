@@ -1,31 +1,32 @@
 // The way back of rnn_spread.cu. dh_0 (B, H) carries gradients from step to step.
 //
-// Sizes: H, THREADS, TILE, COPIES, QUADS of a block, ACTIVATION.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, QUADS of a block, ACTIVATION.
 
 #include "spread_back.cuh"
 #include "activation.cuh"
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_backward(
     const float* w_hh, const float* h_0, const int* offsets, int T, int B, int reverse,
-    const float* y, const float* dy, const float* dh_n, float* da, float* h_before, float* dh_0, unsigned* arrived) {
+    const float* y, const float* dy, const float* dh_n, float* da, float* h_before, float* dh_0, unsigned* counters) {
     extern __shared__ float4 shared[];
+    float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
     Back<1, QUADS> back;
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int size = steps.size(k);
-        for (int j = 0; j < size; j += TILE) {
-            back.each_unit(min(TILE, size - j), [&](int row, int unit) {
-                const int state = (j + row) * H + unit;
-                const size_t here = steps.row(k, j + row) * H + unit;
-                const float dh = steps.has(k + 1, j + row) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+        const int count = steps.count(k);
+        for (int from = 0; from < count; from += TILE) {
+            back.each_unit(min(TILE, count - from), [&](int row, int unit) {
+                const int j = steps.place(from + row), state = j * H + unit;
+                const size_t here = steps.row(k, j) * H + unit;
+                const float dh = steps.has(k + 1, j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
                 da[here] = slope(y[here]) * (dh + (dy ? dy[here] : 0.0f));  // (1')
                 dh_0[state] = 0.0f;
-                if (h_before) h_before[here] = state_before(steps, k, j + row, unit, y, h_0);
+                if (h_before) h_before[here] = state_before(steps, k, j, unit, y, h_0);
             });
         }
-        grid_barrier(arrived, wanted);  // the gradients of all units are there
-        for (int j = 0; j < size; j += TILE) back.add(reinterpret_cast<float*>(shared), steps, k, j, min(TILE, size - j), da, dh_0);
+        if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da, dh_0);
     }
 }

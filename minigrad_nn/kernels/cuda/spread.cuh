@@ -1,33 +1,46 @@
-// For layers too large for one block: all blocks of the GPU together hold the weights, and each computes a few units for every
-// row of the batch. Read product.cuh and a kernel for one block first, rnn.cu.
+// For layers too large for one block: several blocks together, a crew, hold the weights once, and each computes a few units. Read
+// product.cuh and a kernel for one block first, rnn.cu.
 //
-// A step needs the whole state before it, and that comes from all blocks. So each writes its part to main memory, and then all wait
-// for each other at a barrier for the grid. That works only where all blocks are there at once, which the launch makes sure of
+// There are as many crews as the GPU has room for. They share the rows of the batch among them and have nothing to tell each
+// other: crew c of C computes rows c, c + C, c + 2C and so on, so that each has its part of the long sequences and of the short ones.
+//
+//     rows of the batch    0   1   2   3   4   5   6   7
+//     crew of three        0   1   2   0   1   2   0   1
+//
+// A step needs the whole state before it, and that comes from all blocks of the crew. So each writes its part to main memory, and
+// then all wait for each other at a barrier. That works only where all blocks are there at once, which the launch makes sure of
 // (a cooperative launch); otherwise some would wait for ever for others that have not begun.
 //
 // A team is a whole warp here, TEAM = 32, with four rows of the matrix in registers. The vectors of several rows of the batch, a
-// tile, are fetched into shared memory; then every team takes its product with each of them. There are COPIES of every
-// team, with the same weights, which share the rows of a tile among them.
+// tile, are fetched into shared memory; then every team takes its product with each of them, eight at a time.
 
 #include "product.cuh"
 
-// The steps of a sequence, for blocks that compute all rows of each; rows as in steps.cuh.
+// The steps of a sequence, for blocks that compute a crew's rows of each; rows as in steps.cuh.
 struct Steps {
     const int* offsets;  // (T + 1), or null where all steps have B rows
     int T, B, reverse;
+    int crew = blockIdx.x / BLOCKS, crews = gridDim.x / BLOCKS;
 
     __device__ int t(int k) const { return reverse ? T - 1 - k : k; }  // which step is the k-th to be computed
     __device__ int first(int k) const { return offsets ? offsets[t(k)] : t(k) * B; }
     __device__ int size(int k) const { return offsets ? offsets[t(k) + 1] - offsets[t(k)] : B; }
     __device__ size_t row(int k, int j) const { return static_cast<size_t>(first(k) + j); }
     __device__ bool has(int k, int j) const { return k >= 0 && k < T && j < size(k); }
+
+    __device__ int count(int k) const { return (size(k) - crew + crews - 1) / crews; }  // rows of this crew
+    __device__ int place(int n) const { return crew + n * crews; }                      // of the n-th of them in the batch
 };
 
-// Wait until every block is here. What blocks wrote before is there for all after, but only to those who ask main memory
-// for it (__ldcg): a multiprocessor's own cache may still have what was there before.
-__device__ inline void grid_barrier(unsigned* arrived, unsigned& wanted) {
+// Wait until every block of the crew is here; a counter for each crew, CACHE_LINE numbers apart, is 0 at first. What blocks
+// wrote before is there for all after, but only to those who ask main memory for it (__ldcg): a multiprocessor's own cache
+// may still have what was there before.
+constexpr int CACHE_LINE = 32;
+
+__device__ inline void crew_barrier(unsigned* counters, unsigned& wanted) {
+    unsigned* arrived = counters + blockIdx.x / BLOCKS * CACHE_LINE;
     __syncthreads();  // all threads of this block have written
-    wanted += gridDim.x;
+    wanted += BLOCKS;
     if (threadIdx.x == 0) {
         __threadfence();  // and all others can see it, before they can see that this block has arrived
         atomicAdd(arrived, 1u);
@@ -37,10 +50,31 @@ __device__ inline void grid_barrier(unsigned* arrived, unsigned& wanted) {
     __syncthreads();  // none goes on before thread 0 has seen all blocks arrive
 }
 
-// Put `rows` vectors of WIDTH numbers into shared memory: value(row, column) fetches one.
+// Four neighbours of a vector of H numbers, from `column` on, and zeros beyond its end. Other blocks may have written them. (Vectors
+// begin where four numbers can be fetched in one go, if H is a multiple of four.)
+__device__ inline float4 four_of(const float* vector, int column) {
+    if (H % 4 == 0) return column < H ? __ldcg(reinterpret_cast<const float4*>(vector + column)) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    const auto one = [&](int k) { return k < H ? __ldcg(vector + k) : 0.0f; };
+    return make_float4(one(column), one(column + 1), one(column + 2), one(column + 3));
+}
+
+// Put `rows` vectors of WIDTH numbers into shared memory: value(row, column) fetches four neighbours. Each thread asks for several
+// before it waits for the first.
 template <int WIDTH, class Value>
 __device__ inline void fill_tile(float* tile, int rows, Value value) {
-    for (int place = threadIdx.x; place < rows * WIDTH; place += THREADS) tile[place] = value(place / WIDTH, place % WIDTH);
+    constexpr int FOURS = WIDTH / 4, AHEAD = 4;
+    float4* to = reinterpret_cast<float4*>(tile);
+    for (int place = threadIdx.x; place < rows * FOURS; place += AHEAD * THREADS) {
+        float4 fetched[AHEAD];
+#pragma unroll
+        for (int n = 0; n < AHEAD; ++n) {
+            const int here = place + n * THREADS;
+            if (here < rows * FOURS) fetched[n] = value(here / FOURS, here % FOURS * 4);
+        }
+#pragma unroll
+        for (int n = 0; n < AHEAD; ++n)
+            if (place + n * THREADS < rows * FOURS) to[place + n * THREADS] = fetched[n];
+    }
 }
 
 // Number `column` of the state that entered row j of step k: the output of the step before, or the initial state.
@@ -49,7 +83,13 @@ __device__ inline float state_before(const Steps& steps, int k, int j, int colum
     return h_0 ? h_0[j * H + column] : 0.0f;
 }
 
+// The states that entered the crew's rows of step k, from number `from` on. (h_0 may lie anywhere in memory.)
 template <int WIDTH>
-__device__ inline void fill_states(float* tile, int rows, const Steps& steps, int k, int j, const float* y, const float* h_0) {
-    fill_tile<WIDTH>(tile, rows, [&](int row, int column) { return column < H ? state_before(steps, k, j + row, column, y, h_0) : 0.0f; });
+__device__ inline void fill_states(float* tile, int rows, const Steps& steps, int k, int from, const float* y, const float* h_0) {
+    fill_tile<WIDTH>(tile, rows, [&](int row, int column) {
+        const int j = steps.place(from + row);
+        if (steps.has(k - 1, j)) return four_of(y + steps.row(k - 1, j) * H, column);
+        const auto one = [&](int c) { return h_0 && c < H ? h_0[j * H + c] : 0.0f; };
+        return make_float4(one(column), one(column + 1), one(column + 2), one(column + 3));
+    });
 }

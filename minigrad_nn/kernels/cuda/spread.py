@@ -1,4 +1,4 @@
-"""How a layer's weights are spread over all blocks of a GPU: see spread.cuh."""
+"""How a layer's weights are spread over the blocks of a GPU: see spread.cuh."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ __all__ = ["MOST", "backward_kernel", "forward_kernel", "over"]
 MOST = 1024  # units for which this was thought out
 SHARED = 160 * 1024  # bytes in a block for a tile
 TILE = 64  # rows of the batch in a tile, if they fit
-COPIES = 16  # of a team, at most
+WARPS = 16  # in a block, at most
 WORKING = 64  # registers besides those that hold weights
 
 
 def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
     """The kernels for the current device, `kernels` being those for a number of multiprocessors.
 
-    Of two directions each gets half of the device, if that holds its weights, so that both can be there at once: a step's
-    product then takes twice as long, but fetching the state and waiting at the barrier, no longer than for one.
+    Of two directions each gets half of the device, if that holds its weights, so that both can be there at once.
     """
     multiprocessors = launcher_of(xp).limits(xp)[1]
     halves = kernels(multiprocessors // 2) if paired and multiprocessors > 1 else ()
@@ -29,16 +28,18 @@ def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool)
 
 def forward_kernel(kind: str, H: int, multiprocessors: int, rows: int, units: int, **sizes: int) -> Kernel:
     """Forward: teams of `units` units each, which have `rows` rows of the weights."""
-    teams = -(-H // (units * multiprocessors))  # in a block
-    blocks = -(-H // (units * teams))
-    return _kernel(f"{kind}_spread", f"{kind}_spread_forward", H, blocks, teams, rows, 4 * _width(H), {"TEAMS": teams, **sizes})
+    registers, warps = _room(H, rows)
+    teams, blocks, crews = _crews(-(-H // units), warps, multiprocessors)
+    sizes = {"H": H, "TEAMS": teams, **sizes}
+    return _kernel(f"{kind}_spread", f"{kind}_spread_forward", sizes, teams, 4 * _width(H), registers, blocks, crews)
 
 
 def backward_kernel(kind: str, H: int, multiprocessors: int, gates: int, **sizes: int) -> Kernel:
     """Backward: a team for each four units and each gate."""
-    quads = -(-H // (4 * multiprocessors))  # in a block
-    blocks, vector = -(-H // (4 * quads)), 4 * gates * (_width(H) + 4 * quads)
-    return _kernel(f"{kind}_spread_back", f"{kind}_spread_backward", H, blocks, quads * gates, 4, vector, {"QUADS": quads, **sizes})
+    registers, warps = _room(H, 4)
+    quads, blocks, crews = _crews(-(-H // 4), warps // gates, multiprocessors)
+    sizes, vector = {"H": H, "QUADS": quads, **sizes}, 4 * gates * (_width(H) + 4 * quads)
+    return _kernel(f"{kind}_spread_back", f"{kind}_spread_backward", sizes, quads * gates, vector, registers, blocks, crews)
 
 
 def _width(H: int) -> int:
@@ -46,12 +47,32 @@ def _width(H: int) -> int:
     return -(-H // 128) * 128
 
 
-def _kernel(file: str, function: str, H: int, blocks: int, teams: int, rows: int, vector: int, sizes: dict[str, int]) -> Kernel:
-    """As many copies of the teams as registers allow, and as large a tile of vectors (in bytes) as shared memory does."""
+def _room(H: int, rows: int) -> tuple[int, int]:
+    """Registers that a thread needs, whose warp holds so many rows of H numbers; and how many such warps a block can have."""
     registers = min(255, (rows * _width(H) // 32 + WORKING + 7) // 8 * 8)
-    warps = min(16, REGISTERS // (registers * 32) // 4 * 4)
-    copies = max(1, min(COPIES, warps // teams))
-    tile = max(1, min(TILE, SHARED // vector))
-    threads = 32 * teams * copies
-    sizes = {"H": H, "THREADS": threads, "TILE": tile, "COPIES": copies, **sizes}
-    return Kernel(f"{file}.cu", function, tuple(sizes.items()), threads, tile * vector, blocks, registers)
+    return registers, min(WARPS, REGISTERS // (registers * 32) // 4 * 4)  # see `has_registers`
+
+
+def _crews(whole: int, most: int, multiprocessors: int) -> tuple[int, int, int]:
+    """How to spread a whole: (in each block, where `most` have room; blocks of a crew; crews), so that few multiprocessors are idle.
+
+    >>> _crews(512, most=16, multiprocessors=132)  # 4 · 32 blocks
+    (16, 32, 4)
+    >>> _crews(1024, most=12, multiprocessors=132)  # one crew, which takes all there are
+    (8, 128, 1)
+    """
+    crews = max(1, multiprocessors // -(-whole // most))
+    each = max(-(-whole // (multiprocessors // crews)), 1)
+    return each, -(-whole // each), crews
+
+
+def _eights(rows: int) -> int:
+    """As many of the rows as are worked on eight at a time; all, where they are fewer."""
+    return rows // 8 * 8 or rows
+
+
+def _kernel(file: str, function: str, sizes: dict[str, int], teams: int, vector: int, registers: int, blocks: int, crews: int) -> Kernel:
+    """With as large a tile of vectors (in bytes) as shared memory allows."""
+    tile = _eights(max(1, min(TILE, SHARED // vector)))
+    sizes = {**sizes, "THREADS": 32 * teams, "TILE": tile, "BLOCKS": blocks}
+    return Kernel(f"{file}.cu", function, tuple(sizes.items()), 32 * teams, tile * vector, registers, blocks, crews)

@@ -1,4 +1,4 @@
-// The product on the way back, for layers whose weights are spread over all blocks (spread.cuh).
+// The product on the way back, for layers whose weights are spread over several blocks (spread.cuh).
 
 #include "spread.cuh"
 
@@ -10,32 +10,31 @@ struct Back {
     static constexpr int UNITS = 4 * QUADS, VECTOR = GATES * Part::WIDTH;
 
     Part part;
-    int gate, first, copy;  // of this thread's team: its gate, its first unit in the block, and which copy it is
+    int gate, first;  // of this thread's team: its gate, and its first unit in the block
 
     __device__ void load(const float* w_hh) {
-        const int team = threadIdx.x / 32;
-        gate = team % GATES, first = team / GATES % QUADS * 4, copy = team / (GATES * QUADS);
-        const int unit = blockIdx.x * UNITS + first;
+        gate = threadIdx.x / 32 % GATES, first = threadIdx.x / 32 / GATES * 4;
+        const int unit = first_unit() + first;
         part.load(nullptr, [&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
     }
 
-    // dh += W_hhᵀ @ d for one tile, rows j to j + rows of step k, of this block's units; d (N, GATES · H), dh (B, H).
-    __device__ void add(float* tile, const Steps& steps, int k, int j, int rows, const float* d, float* dh) const {
+    // dh += W_hhᵀ @ d for one tile, the crew's rows of step k from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
+    __device__ void add(float* tile, const Steps& steps, int k, int from, int rows, const float* d, float* dh) const {
         float* sums = tile + TILE * VECTOR;  // (TILE, GATES, UNITS)
         fill_tile<VECTOR>(tile, rows, [&](int row, int column) {
-            const int of = column / Part::WIDTH, place = column % Part::WIDTH;
-            return place < H ? __ldcg(d + steps.row(k, j + row) * (GATES * H) + of * H + place) : 0.0f;
+            return four_of(d + (steps.row(k, steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
         });
         __syncthreads();  // the tile is there
-        for (int row = copy; row < rows; row += COPIES) {
-            const float sum = part.times(tile + row * VECTOR + gate * Part::WIDTH);
-            if (threadIdx.x % 32 < 4) sums[(row * GATES + gate) * UNITS + first + threadIdx.x % 4] = sum;
+        for (int row = 0; row < rows; row += 8) {
+            const float sum = part.times_each(tile + row * VECTOR + gate * Part::WIDTH, VECTOR, rows - row);
+            const int own = row + threadIdx.x % 32 / 4;
+            if (own < rows) sums[(own * GATES + gate) * UNITS + first + threadIdx.x % 4] = sum;
         }
         __syncthreads();  // the sums of all gates are there
         each_unit(rows, [&](int row, int unit) {
             float total = 0.0f;
-            for (int gate = 0; gate < GATES; ++gate) total += sums[(row * GATES + gate) * UNITS + unit % UNITS];
-            dh[(j + row) * H + unit] += total;
+            for (int gate = 0; gate < GATES; ++gate) total += sums[(row * GATES + gate) * UNITS + unit - first_unit()];
+            dh[steps.place(from + row) * H + unit] += total;
         });
     }
 
@@ -43,8 +42,10 @@ struct Back {
     template <class Action>
     __device__ static void each_unit(int rows, Action action) {
         for (int place = threadIdx.x; place < rows * UNITS; place += THREADS) {
-            const int unit = blockIdx.x * UNITS + place % UNITS;
+            const int unit = first_unit() + place % UNITS;
             if (unit < H) action(place / UNITS, unit);
         }
     }
+
+    __device__ static int first_unit() { return blockIdx.x % BLOCKS * UNITS; }
 };
