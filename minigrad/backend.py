@@ -361,6 +361,7 @@ class CudaBackend(Backend):
         super().__init__(library)
         self._found: dict[Any, tuple[Exception, Array]] = {}  # errors, and whether they happened, which only the device knows
         self._changing = threading.Lock()
+        self._devices: dict[int, device] = {}
 
     @functools.cached_property
     def special(self) -> Any:
@@ -373,7 +374,10 @@ class CudaBackend(Backend):
         return importlib.import_module("cupy_backends.cuda.libs.cublas")
 
     def device_of(self, array: Array) -> device:
-        return device(self.device_type, array.device.id)
+        index = array.device.id
+        if index not in self._devices:
+            self._devices[index] = device(self.device_type, index)
+        return self._devices[index]
 
     def at(self, index: int | None) -> contextlib.AbstractContextManager[Any]:
         return self.library.cuda.Device(index)

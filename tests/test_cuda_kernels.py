@@ -25,7 +25,8 @@ import minigrad
 import minigrad_nn as nn
 from minigrad import backend
 from minigrad_nn import kernels
-from minigrad_nn.kernels import Steps, cuda
+from minigrad_nn.kernels import Steps, cuda, device
+from minigrad_nn.kernels.choose import choose
 from minigrad_nn.kernels.cuda import beside, launch, spread, steps
 
 pytestmark = pytest.mark.host_only("emulates on the CPU")
@@ -321,6 +322,11 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cuda.serves("rnn", 8, "float32", there, activation="relu") and not cuda.serves("rnn", 8, "float32", there, activation="silu")
     assert not cuda.serves("gru", 8, "float32", there, reset_after=False)
     assert not cuda.serves("lstm", 8, "float32", there, projection=True)
+    assert cuda.serves_spread("lstm", 1024, "float32", there, B=32) and cuda.serves_spread("lstm", 512, "float32", there, B=256)
+    assert not cuda.serves_spread("lstm", 1024, "float32", there, B=33) and not cuda.serves_spread("lstm", 512, "float32", there, B=257)
+    assert cuda.serves_spread("lstm", 1024, "float32", there) and cuda.serves_alone("lstm", 128, "float32", there, B=10**6)
+    lstm = ("lstm", 1024, np.dtype("float32"), there)
+    assert choose(*lstm, B=32) is choose(*lstm, "d2", B=33) is cuda.lstm and choose(*lstm, B=33) is device.lstm
     monkeypatch.setattr(Emulator, "shared_bytes", 99 * 1024)  # a smaller GPU
     assert not cuda.serves("lstm", 128, "float32", there) and cuda.serves("lstm", 64, "float32", there)
     monkeypatch.setattr(Emulator, "shared_bytes", 227 * 1024)
@@ -507,11 +513,14 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
         yield steps.TABLE, arch
         for module in (cuda.rnn, cuda.lstm, cuda.gru):
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
-            H = max(H for H in range(512, spread.MOST + 1) if all(launch.has_registers(each) for each in module.spread_out(H, multiprocessors)))
-            yield from ((each, arch) for each in module.spread_out(H, multiprocessors))
-            half = multiprocessors // 2  # as for each of two directions
-            H = max(H for H in range(256, spread.MOST + 1) if all(launch.has_registers(each) for each in module.spread_out(H, half)))
-            yield from ((each, arch) for each in module.spread_out(H, half))
+            for room in (multiprocessors, multiprocessors // 2):  # the second for each of two directions
+                yield from ((each, arch) for each in module.spread_out(largest(module, room), room))
+
+
+def largest(module: Any, multiprocessors: int) -> int:
+    """The largest H for which threads have the registers they need."""
+    sizes = range(module.MOST + 1, spread.MOST + 1)
+    return max(H for H in sizes if all(map(launch.has_registers, module.spread_out(H, multiprocessors))))
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="compiling needs nvcc")

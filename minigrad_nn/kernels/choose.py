@@ -2,7 +2,7 @@
 
     compiled    `compiled`: the whole sequence in one loop that Numba compiles, products included, on a CPU, float32
     d1, d2      `cuda`: the whole sequence in one launch on a GPU, float32; d1 keeps the weights of small layers in each block,
-                d2 spreads those of larger ones over all blocks
+                d2 spreads those of larger ones over several, for batches that are not too large
     b           `device`: a product of matrices and one launch per step; serves everything on a GPU
     arrays      rnn, lstm, gru beside this file, an array function at a time: right everywhere
 
@@ -47,7 +47,7 @@ def choose(cell: str, H: int, dtype: Any, xp: Any, kernel: str | None = None, B:
     if kernel is not None and kernel not in here:
         runs_on, layer_on = ("the CPU", "a GPU") if on_gpu else ("a GPU", "the CPU")
         raise ValueError(f"kernel {kernel!r} runs on {runs_on}, and this layer is on {layer_on}; use layer.to(…), or kernel='arrays'")
-    tried, size = [kernel] if kernel else list(here), {} if on_gpu or kernel else {"B": B}
+    tried, size = [kernel] if kernel else list(here), {} if kernel else {"B": B}
     for name in tried:
         if here[name].serves(cell, H, dtype, xp, **options, **size):
             return getattr(here[name], cell)

@@ -78,11 +78,15 @@ def products(xp: Any, wanted: Collection[str], x: Array, before: Any, w_ih: Arra
     Of x and of h they may differ: `of_input`, `of_state`. `before()` gives h.
     """
     ones = xp.ones(x.shape[0], x.dtype) if {"b_ih", "b_hh"} & set(wanted) else None
+    found: dict[str, Array] = {}
     rules = {
         "x": lambda: of_input @ w_ih,
         "w_ih": lambda: of_input.T @ x,
         "w_hh": lambda: of_state.T @ before(),
         "b_ih": lambda: of_input.T @ ones,
-        "b_hh": lambda: of_state.T @ ones,
+        "b_hh": lambda: found["b_ih"].copy() if of_state is of_input and "b_ih" in found else of_state.T @ ones,
     }
-    return {name: rule() for name, rule in rules.items() if name in wanted}
+    for name, rule in rules.items():
+        if name in wanted:
+            found[name] = rule()
+    return found

@@ -58,8 +58,8 @@ class Steps:
     """
 
     def __init__(self, sizes: Sequence[int], reverse: bool = False, paired: bool = False) -> None:
-        self.sizes, self.reverse, self.paired = [int(size) for size in sizes], reverse, paired
-        if not self.sizes or any(later > size for size, later in zip(self.sizes, self.sizes[1:])):
+        self.sizes, self.reverse, self.paired = list(map(int, sizes)), reverse, paired
+        if not self.sizes or self.sizes != sorted(self.sizes, reverse=True):
             raise ValueError(f"a sequence has at least one step, and no step more rows than the one before; got sizes {self.sizes}")
         self.T, self.B, self.N = len(self.sizes), self.sizes[0], sum(self.sizes)
         self.uniform = self.sizes[-1] == self.B

@@ -56,6 +56,7 @@ def usual() -> list[Cell]:
     cells += [Cell(kind, 200, 64, H) for kind in ("GRU", "RNN") for H in (128, 256, 512)]
     cells += [lstm(50, B, H) for H in (128, 512) for B in (1, 16, 256)]
     cells += [lstm(200, 64, 160), lstm(200, 64, 128, path="stepwise"), lstm(200, 64, 128, kernel="b"), lstm(200, 64, 512, kernel="b")]
+    cells += [lstm(200, 64, 1024, kernel="d2"), lstm(50, 256, 512, kernel="b")]  # the other side of where d2 pays, as estimated
     cells += [lstm(200, 64, H, directions=2) for H in (128, 512)] + [lstm(200, 64, H, layers=2) for H in (128, 512)]
     cells += [lstm(200, 64, 128, layers=2, directions=2, packed=True), Cell("GRU", 200, 64, 128, directions=2)]
     cells += [Cell(kind, 200, 64, 128, packed=True) for kind in ("GRU", "RNN")] + [Cell("RNN", 50, 16, 64), lstm(50, 16, 1024)]

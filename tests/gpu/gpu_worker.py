@@ -148,7 +148,7 @@ class Bench:
         kind, options = cell.kind.lower(), {"RNN": {"activation": "tanh"}, "GRU": {"reset_after": True}}.get(cell.kind, {})
         xp = backend.on(backend.current_device())
         layer = (kind, cell.H, np.dtype("float32"), xp)
-        chosen = choose(*layer, cell.kernel, projection=False, **options)
+        chosen = choose(*layer, cell.kernel, cell.B, projection=False, **options)
         served = (name for name, design in DESIGNS.items() if getattr(design, kind) is chosen and design.serves(*layer, **options))
         return next(served, "arrays")
 

@@ -39,11 +39,13 @@ def serves(kind: str, H: int, dtype: Any, xp: Any, *, activation: str = "tanh", 
     return all(fits(xp, kernel) for kernel in module.kernels(xp, H))
 
 
-def serves_alone(kind: str, H: int, dtype: Any, xp: Any, **options: Any) -> bool:
-    """Whether the weights of such a layer fit into one block, which then needs no other: design d1."""
+def serves_alone(kind: str, H: int, dtype: Any, xp: Any, *, B: int | None = None, **options: Any) -> bool:
+    """Whether the weights of such a layer fit into one block, which then needs no other: design d1, for batches of any size."""
     return H <= KINDS[kind].MOST and serves(kind, H, dtype, xp, **options)
 
 
-def serves_spread(kind: str, H: int, dtype: Any, xp: Any, **options: Any) -> bool:
-    """Whether they are spread over all blocks: design d2."""
-    return H > KINDS[kind].MOST and serves(kind, H, dtype, xp, **options)
+def serves_spread(kind: str, H: int, dtype: Any, xp: Any, *, B: int | None = None, **options: Any) -> bool:
+    """Whether they are spread over blocks, design d2; with a batch's size, whether that pays for so many rows."""
+    if H <= KINDS[kind].MOST or not serves(kind, H, dtype, xp, **options):
+        return False
+    return B is None or spread.pays(KINDS[kind].kernels(xp, H)[1], H, B)

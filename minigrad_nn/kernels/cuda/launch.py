@@ -22,6 +22,7 @@ from .beside import alone, launch_beside
 __all__ = ["LAUNCHERS", "CupyLauncher", "Kernel", "Launcher", "fits", "has_registers", "launch", "launcher_of", "read", "rooms"]
 
 HERE = Path(__file__).parent
+TYPES = "".join(np.dtype(each).char for each in (np.float32, np.int32, np.uint32))  # of what a kernel is given
 CACHE_LINE = 32  # numbers between two counters: see spread.cuh
 REGISTERS = 2**16  # of a multiprocessor, in all GPUs of the last ten years
 
@@ -160,10 +161,10 @@ def has_registers(kernel: Kernel) -> bool:
 
 
 def _check(function: str, place: int, given: Any) -> None:
-    if given is None or isinstance(given, np.int32) or (isinstance(given, np.ndarray) and given.dtype.names):
+    if given is None or given.__class__ is np.int32:
         return
     if not hasattr(given, "flags") or isinstance(given, np.generic):
         raise TypeError(f"{function}: argument {place} must be an array or numpy.int32, got {type(given).__name__}")
-    if given.dtype not in (np.float32, np.int32, np.uint32) or not given.flags.c_contiguous:
+    if (given.dtype.char not in TYPES and given.dtype.names is None) or not given.flags.c_contiguous:
         layout = "contiguous" if given.flags.c_contiguous else "strided"
         raise TypeError(f"{function}: argument {place} must be contiguous, of float32, int32 or uint32, got {layout} {given.dtype}")

@@ -7,13 +7,14 @@ from typing import Any
 
 from .launch import REGISTERS, Kernel, fits, launcher_of
 
-__all__ = ["MOST", "backward_kernel", "forward_kernel", "over"]
+__all__ = ["MOST", "backward_kernel", "forward_kernel", "over", "pays"]
 
 MOST = 1024  # units for which this was thought out
 SHARED = 160 * 1024  # bytes in a block for a tile
 TILE = 64  # rows of the batch in a tile, if they fit
 WARPS = 16  # in a block, at most
 WORKING = 64  # registers besides those that hold weights
+PAYS = 2**15  # rows of a crew times H: see `pays`
 
 
 def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
@@ -24,6 +25,19 @@ def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool)
     multiprocessors = launcher_of(xp).limits(xp)[1]
     halves = kernels(multiprocessors // 2) if paired and multiprocessors > 1 else ()
     return halves if halves and all(fits(xp, each) for each in halves) else kernels(multiprocessors)
+
+
+def pays(kernel: Kernel, H: int, B: int) -> bool:
+    """Whether a batch of B rows is for crews, and not for a product of matrices at each step.
+
+    A crew's time grows with its rows and with H, for it fetches their vectors from main memory at every step; cuBLAS divides large
+    products better, and the processor has the time to ask for them. Where the two meet is an estimate: nobody has measured it.
+
+    >>> kernel = Kernel("", "", (), threads=512, blocks=32, crews=4)
+    >>> [B for B in (64, 256, 257, 512) if pays(kernel, 512, B)]
+    [64, 256]
+    """
+    return -(-B // kernel.crews) * H <= PAYS
 
 
 def forward_kernel(kind: str, H: int, multiprocessors: int, rows: int, units: int, **sizes: int) -> Kernel:

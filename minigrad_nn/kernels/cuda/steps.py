@@ -102,11 +102,14 @@ def gradients(
     def work_out() -> dict[str, Array]:
         if later:
             join(xp)
-        ones = xp.ones(x.shape[0], x.dtype)
+        ones, found = xp.ones(x.shape[0], x.dtype), {name: states[name] for name in wanted if name in states}
         rules = {
-            "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before,
-            "b_ih": lambda: ones @ da_x, "b_hh": lambda: ones @ da_h,
+            "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before, "b_ih": lambda: ones @ da_x,
+            "b_hh": lambda: found["b_ih"].copy() if da_h is da_x and "b_ih" in found else ones @ da_h,
         }  # fmt: skip
-        return {name: rules[name]() if name in rules else states[name] for name in wanted}
+        for name, rule in rules.items():
+            if name in wanted:
+                found[name] = rule()
+        return found
 
     return work_out if later else work_out()
