@@ -58,7 +58,8 @@ class Steps:
     """
 
     def __init__(self, sizes: Sequence[int], reverse: bool = False, paired: bool = False) -> None:
-        self.sizes, self.reverse, self.paired = list(map(int, sizes)), reverse, paired
+        alike = len(sizes) > 0 and list(sizes).count(sizes[0]) == len(sizes)  # usual, and told quickly
+        self.sizes, self.reverse, self.paired = [int(sizes[0])] * len(sizes) if alike else list(map(int, sizes)), reverse, paired
         if not self.sizes or self.sizes != sorted(self.sizes, reverse=True):
             raise ValueError(f"a sequence has at least one step, and no step more rows than the one before; got sizes {self.sizes}")
         self.T, self.B, self.N = len(self.sizes), self.sizes[0], sum(self.sizes)
