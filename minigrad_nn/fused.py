@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ Again = Callable[[Tensor, list[Any], list[Any]], tuple[Tensor, Sequence[Tensor],
 class Fused:
     """What `fused` gives: the output of all steps, the last states, and what the kernel saved, for those who look.
 
-    output (N, R), last states (B, R) and (B, H), cells (N, H) or None; gates() a dict of (N, H)
+    output (T, B, R) or (N, R), last states (1, B, R) and (1, B, H), cells (N, H) or None; gates() a dict of (N, H)
     """
 
     def __init__(self, output: Tensor, last: list[Tensor], cells: Tensor | None, saved: Any) -> None:
@@ -53,7 +54,8 @@ def fused(
     `paired` says that the layer's other direction comes right after, or came right before, so that a kernel may compute
     both at once: nobody may look at the results of the first before the second is there.
 
-    Shapes: data (N, I) with N = sum of sizes, states (B, R) and (B, H), or None for zeros
+    Shapes: data (T, B, I), or (N, I) with N = sum of sizes; states (1, B, R) and (1, B, H), or None for zeros. A kernel has only
+        rows, (N, I) and (B, R): what lies in memory in the same way
     """
     given = (data, *states, *weights)
     names = [name for name, each in zip(kernel.NAMES, given) if wants(each)]
@@ -62,22 +64,40 @@ def fused(
     steps = Steps(sizes, reverse, paired and not look and not state.observers)
     x, *arrays = [None if each is None else each.array for each in given]
     with quiet():  # as everywhere, overflow gives inf or NaN without a word
-        *values, saved = kernel.forward(x, steps, *arrays[: count - 1], tuple(arrays[count - 1 :]), keep=keep, **options)
+        y, *ends, saved = kernel.forward(
+            _rows(x), steps, *map(_rows, arrays[: count - 1]), tuple(arrays[count - 1 :]), keep=keep, **options
+        )
+    values = [y.reshape(*x.shape[:-1], y.shape[1]), *[each.reshape(1, *each.shape) for each in ends]]
     looked = [*values, saved.cells()] if look and count == 3 else values
 
     def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:
         if xp is ops:
             with place(here):
                 return _again(again, (x, *others), count, dys)
+        likes = dict(zip(kernel.NAMES, (x, *others)))
         padded = dys if len(dys) > count or count < 3 else [*dys, None]  # the LSTM's last is the gradient of its cells
-        found = kernel.backward(saved, x, y, others[0], others[count - 1 :], *padded, names)
+        found = kernel.backward(saved, _rows(x), _rows(y), _rows(others[0]), others[count - 1 :], *map(_rows, padded), names)
         if callable(found):  # the other direction goes on meanwhile
-            found = Later.several(found, {name: each for name, each in zip(kernel.NAMES, (x, *others)) if name in names})
-        return [found.get(name) for name in kernel.NAMES]
+            return _listed(Later.several(lambda: _shaped(found(), likes), {name: likes[name] for name in names}), kernel.NAMES)
+        return _listed(_shaped(found, likes), kernel.NAMES)
 
     with place(Place(here.scope, here.step, here.layer, here.direction, here.rows, len(sizes))):
         tensors = record_several(kernel.__name__.rpartition(".")[2], looked, given, rule, (values[0], saved, *given))
     return Fused(tensors[0], tensors[1:count], tensors[count] if len(tensors) > count else None, saved)
+
+
+def _rows(array: Any) -> Any:
+    """An array (…, R) as (N, R); what is none stays none."""
+    return array if array is None or array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def _shaped(found: dict[str, Any], likes: dict[str, Any]) -> dict[str, Any]:
+    """The gradients found, each in the shape of what it is the gradient of."""
+    return {name: each if each.shape == likes[name].shape else each.reshape(likes[name].shape) for name, each in found.items()}
+
+
+def _listed(found: dict[str, Any], names: Sequence[str]) -> list[Any]:
+    return [found.get(name) for name in names]
 
 
 def _again(again: Again, given: Sequence[Any], count: int, dys: list[Any]) -> list[Any]:

@@ -198,22 +198,24 @@ class RNNBase(Module):
         """
         x, sizes, states = self._checked(input, hx)
         stepwise = _known_path(_chosen.path or self.path) == "stepwise"
-        inputs: list[Tensor] = list(x.unbind(0) if x.array.ndim == 3 else x.split(sizes)) if stepwise else [_rows(x)]
+        inputs: list[Tensor] = _steps_of(x, sizes) if stepwise else [x]
+        carried = stepwise or bool(self.checkpoint)  # states (B, R), which go from step to step, not (1, B, R)
         last: list[States] = []
         seen: list[dict[str, Any]] = []
         for layer in range(self.num_layers):
             shown = []
             for suffix in self._suffixes:
-                row = [None if each is None else each[len(last)] for each in states]
+                k = len(last)
+                row = [None if each is None else each[k] if carried else each[k : k + 1] for each in states]
                 outputs, ends, steps = self._direction(inputs, sizes, row, layer, suffix, stepwise, return_steps)
                 shown.append(outputs)
                 last.append(ends)
                 seen.append(steps)
-            inputs = [cat(both, 1) for both in zip(*shown)] if self.bidirectional else shown[0]
+            inputs = [cat(both, -1) for both in zip(*shown)] if self.bidirectional else shown[0]
             if self.dropout and self.training and layer < self.num_layers - 1:
                 inputs = self._dropped(inputs)
-        output = inputs[0] if not stepwise else stack(inputs) if x.array.ndim == 3 else cat(inputs)
-        ends = [each[0].unsqueeze(0) if len(each) == 1 and not stepwise else stack(each) for each in zip(*last)]  # a step's is used again
+        output = _joined(inputs, x) if stepwise else inputs[0]
+        ends = [stack(each) if carried else each[0] if len(each) == 1 else cat(each) for each in zip(*last)]
         results = (self._shaped(input, output, sizes), self._shaped_states(input, ends))
         return (*results, self._shaped_steps(input, seen, sizes)) if return_steps else results
 
@@ -254,8 +256,10 @@ class RNNBase(Module):
 
         def again(data: Tensor, states: States, weights: Any) -> tuple[Tensor, States, Any]:
             full: Any = (*weights, *(None,) * (len(NAMES) - len(weights)))
-            outputs, last, seen = self._on_tape(list(data.split(sizes)), sizes, states, layer=layer, suffix=suffix, look=look, weights=full)
-            return cat(outputs), last, seen.get("c")
+            entering = [None if each is None else each.reshape(each.shape[-2:]) for each in states]
+            steps = _steps_of(data, sizes)
+            outputs, last, seen = self._on_tape(steps, sizes, entering, layer=layer, suffix=suffix, look=look, weights=full)
+            return _joined(outputs, data), [each.unsqueeze(0) for each in last], seen.get("c")
 
         (cell, options), x = self._kernel(), inputs[0].array
         layer_options = {"B": sizes[0], "projection": self.proj_size > 0, **options}
@@ -277,12 +281,13 @@ class RNNBase(Module):
         if len(inputs) == len(sizes) and len(sizes) > 1:
             parts = [inputs[start : start + length] for start in starts]
         else:
-            parts = [[part] for part in inputs[0].split([sum(window) for window in windows])]
+            rows = len if inputs[0].array.ndim == 3 else sum
+            parts = [[part] for part in inputs[0].split([rows(window) for window in windows])]
 
         def step(w: int, part: list[Tensor], states: Any) -> tuple[list[Tensor], States]:
             def window(*states: Any) -> tuple[Tensor, ...]:
                 outputs, last, _ = compute(part, windows[w], list(states))
-                return (*outputs, *last)
+                return (*outputs, *[each[0] if each.array.ndim == 3 else each for each in last])
 
             results = checkpoint(window, *states, preserve_rng_state=False)  # nothing in it is random: dropout stands outside
             return list(results[: -len(states)]), list(results[-len(states) :])
@@ -296,7 +301,7 @@ class RNNBase(Module):
         """A layer's outputs after dropout: every step has a mask of its own, and all are drawn at once, alike on both paths."""
         rows = [each.array.shape[0] for each in inputs]
         like = inputs[0]
-        mask = F.dropout(minigrad.ones_like(like, shape=(sum(rows), like.array.shape[1])), self.dropout)
+        mask = F.dropout(minigrad.ones_like(like, shape=(sum(rows), *like.array.shape[1:])), self.dropout)
         return [x * part for x, part in zip(inputs, mask.split(rows))]
 
     # -------------------------------------------------------------------------------------------------- shapes and checks
@@ -396,9 +401,14 @@ class RNNBase(Module):
         return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed])
 
 
-def _rows(x: Tensor) -> Tensor:
-    """(T, B, I) as (T·B, I); packed data as it is."""
-    return x if x.array.ndim == 2 else x.reshape(x.array.shape[0] * x.array.shape[1], x.array.shape[2])
+def _steps_of(x: Tensor, sizes: list[int]) -> list[Tensor]:
+    """(T, B, I) or packed (N, I) as T tensors (b, I)."""
+    return list(x.unbind(0) if x.array.ndim == 3 else x.split(sizes))
+
+
+def _joined(steps: list[Tensor], x: Tensor) -> Tensor:
+    """What belongs to steps as one tensor, in the form of x: (T, B, R) or packed (N, R)."""
+    return stack(steps) if x.array.ndim == 3 else cat(steps)
 
 
 def _with_batch(x: Tensor, input: Any, batch_first: bool) -> tuple[Tensor, list[int]]:
