@@ -62,12 +62,11 @@ def fused(
     here, count = state.place, 1 + len(states)
     keep = look or (state.recording and bool(names))
     steps = Steps(sizes, reverse, paired and not look and not state.observers)
-    x, *arrays = [None if each is None else each.array for each in given]
+    rows = [None if each is None else _rows(each.array) for each in given[:count]]
+    parameters = tuple(None if each is None else each.array for each in weights)
     with quiet():  # as everywhere, overflow gives inf or NaN without a word
-        y, *ends, saved = kernel.forward(
-            _rows(x), steps, *map(_rows, arrays[: count - 1]), tuple(arrays[count - 1 :]), keep=keep, **options
-        )
-    values = [y.reshape(*x.shape[:-1], y.shape[1]), *[each.reshape(1, *each.shape) for each in ends]]
+        y, *ends, saved = kernel.forward(rows[0], steps, *rows[1:], parameters, keep=keep, **options)
+    values = [y.reshape(*data.array.shape[:-1], y.shape[1]), *[each.reshape(1, *each.shape) for each in ends]]
     looked = [*values, saved.cells()] if look and count == 3 else values
 
     def rule(xp: Any, dys: list[Any], y: Any, saved: Any, x: Any, *others: Any) -> Sequence[Any]:
