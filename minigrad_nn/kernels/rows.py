@@ -10,14 +10,14 @@ forward and in reverse, are one case.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from minigrad.backend import Array
 
 from .steps import Steps
 
-__all__ = ["before_each", "bias", "in_order", "products", "state", "without_gaps"]
+__all__ = ["before_each", "bias", "in_order", "state", "sums", "with_states", "without_gaps"]
 
 
 def in_order(steps: Steps) -> list[tuple[int, int]]:
@@ -68,21 +68,20 @@ def before_each(xp: Any, steps: Steps, y: Array, h_0: Array | None) -> Array:
     return before
 
 
-def products(xp: Any, wanted: Collection[str], x: Array, before: Any, w_ih: Array, of_input: Array, of_state: Array) -> dict[str, Array]:
-    """The gradients of x, the weights and the biases, of which those in `wanted` are computed, one product each.
+def sums(xp: Any, wanted: Collection[str], x: Array, of_input: Array, of_state: Array, dw_hh: Callable[[], Array]) -> dict[str, Array]:
+    """The gradients of weights and biases, sums over all rows, of which those in `wanted` are computed, by a product each.
 
     With the gradients of all pre-activations da (N, G·H) and the rows x (N, I) and h (N, R) that entered:
 
-        dx = da @ W_ih      dW_ih = daᵀ @ x      dW_hh = daᵀ @ h      db = daᵀ @ 1
+        dW_ih = daᵀ @ x      dW_hh = daᵀ @ h      db = daᵀ @ 1
 
-    Of x and of h they may differ: `of_input`, `of_state`. `before()` gives h.
+    Of x and of h they may differ: `of_input`, `of_state`. `dw_hh()` gives the one of which more is to be said, see `with_states`.
     """
     ones = xp.ones(x.shape[0], x.dtype) if {"b_ih", "b_hh"} & set(wanted) else None
     found: dict[str, Array] = {}
     rules = {
-        "x": lambda: of_input @ w_ih,
         "w_ih": lambda: of_input.T @ x,
-        "w_hh": lambda: of_state.T @ before(),
+        "w_hh": dw_hh,
         "b_ih": lambda: of_input.T @ ones,
         "b_hh": lambda: found["b_ih"].copy() if of_state is of_input and "b_ih" in found else of_state.T @ ones,
     }
@@ -90,3 +89,17 @@ def products(xp: Any, wanted: Collection[str], x: Array, before: Any, w_ih: Arra
         if name in wanted:
             found[name] = rule()
     return found
+
+
+def with_states(xp: Any, steps: Steps, da: Array, y: Array, h_0: Array | None) -> Array:
+    """daᵀ @ h. Where all steps have as many rows, h of a row is the output of the row that stands B before it, or B after it."""
+    if not steps.uniform:
+        return da.T @ before_each(xp, steps, y, h_0)
+    begin, others = slice(0, steps.B), slice(steps.B, None)
+    if steps.reverse:
+        begin, others = slice(steps.N - steps.B, None), slice(0, steps.N - steps.B)
+    before = y[steps.B :] if steps.reverse else y[: steps.N - steps.B]
+    dw = da[others].T @ before
+    if h_0 is not None:
+        dw += da[begin].T @ h_0
+    return dw

@@ -10,10 +10,10 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..gru import NAMES, Weights
-from ..rows import state
+from ..rows import state, sums, with_states
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, fit, in_panels, places, plain, summed
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import loops
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -61,6 +61,7 @@ def backward(
     given = (saved.kept, da, *panels, plain(dy, H))
     saved.places.run(loops().gru_backward, *given, dh, dx, flags=(not steps.reverse,))
     rows = da.reshape(steps.N, 4 * H)
-    found = summed(wanted, steps, x, y, h_0, rows[:, : 3 * H], rows[:, H:])
+    of_input, of_state = rows[:, : 3 * H], rows[:, H:]
+    found = sums(xp, wanted, x, of_input, of_state, lambda: with_states(xp, steps, of_state, y, h_0))
     found |= {name: np.roll(found[name], -H, axis=0) for name in ("w_ih", "b_ih") if name in found}  # n, r, z to r, z, n
     return found | {name: each for name, each in (("x", dx), ("h_0", dh)) if name in wanted}

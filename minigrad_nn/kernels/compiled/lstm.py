@@ -9,10 +9,10 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..lstm import NAMES, Weights
-from ..rows import state
+from ..rows import state, sums, with_states
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, fit, in_panels, places, plain, summed
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import loops
 
 __all__ = ["NAMES", "Saved", "backward", "forward"]
@@ -60,5 +60,5 @@ def backward(
     given = (saved.kept, da, *panels, plain(dy, H), plain(dcells, H))
     saved.places.run(loops().lstm_backward, *given, dh, dc, dx, flags=(not steps.reverse,))
     rows = da.reshape(steps.N, 4 * H)
-    found = summed(wanted, steps, x, y, h_0, rows, rows)
+    found = sums(xp, wanted, x, rows, rows, lambda: with_states(xp, steps, rows, y, h_0))
     return found | {name: each for name, each in (("x", dx), ("h_0", dh), ("c_0", dc)) if name in wanted}

@@ -9,10 +9,10 @@ import numpy as np
 from minigrad.backend import Array, of
 
 from ..rnn import NAMES, Weights
-from ..rows import state
+from ..rows import state, sums, with_states
 from ..steps import Steps
 from .sequence import Saved as Kept
-from .sequence import biases, fit, in_panels, places, plain, summed
+from .sequence import biases, fit, in_panels, places, plain
 from .usable import loops
 
 __all__ = ["ACTIVATIONS", "NAMES", "Saved", "backward", "forward"]
@@ -57,5 +57,5 @@ def backward(
     panels = [in_panels(each, columns=True) for each in (w_ih if len(dx) else w_ih[:, :0], w_hh)]
     given = (plain(y, H), da, *panels, plain(dy, H))
     saved.places.run(loops().rnn_backward, *given, dh, dx, flags=(saved.activation == "relu", not steps.reverse))
-    found = summed(wanted, steps, x, y, h_0, da, da)
+    found = sums(xp, wanted, x, da, da, lambda: with_states(xp, steps, da, y, h_0))
     return found | {name: each for name, each in (("x", dx), ("h_0", dh)) if name in wanted}

@@ -5,7 +5,7 @@ What they share with design b on a GPU stands in ../rows.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -13,12 +13,11 @@ import numpy as np
 
 from minigrad.backend import Array
 
-from ..rows import before_each
 from ..steps import Steps
 from . import cores
 from .usable import loops
 
-__all__ = ["Places", "Saved", "biases", "fit", "in_panels", "places", "plain", "summed"]
+__all__ = ["Places", "Saved", "biases", "fit", "in_panels", "places", "plain"]
 
 ROWS_OF_A_GROUP = 64  # many for each fetch of W_ih, and few enough to be in the cache still when their step comes
 
@@ -84,45 +83,6 @@ class Saved:
     def gates(self) -> dict[str, Array]:
         """The gates at every step, (N, H) each, by name."""
         return {name: self.kept[:, k].copy() for k, name in enumerate(self.GATES)}
-
-
-def summed(
-    wanted: Collection[str], steps: Steps, x: Array, y: Array, h_0: Array | None, of_input: Array, of_state: Array
-) -> dict[str, Array]:  # fmt: skip
-    """The gradients of weights and biases, sums over all rows: of them those in `wanted`.
-
-    With the gradients of all pre-activations da (N, G·H) and the rows x (N, I) and h (N, H) that entered:
-
-        dW_ih = daᵀ @ x      dW_hh = daᵀ @ h      db = daᵀ @ 1
-
-    Of x and of h they may differ: `of_input`, `of_state`.
-    """
-    ones = np.ones(len(x), np.float32) if {"b_ih", "b_hh"} & {*wanted} else None
-    found: dict[str, Array] = {}
-    rules = {
-        "w_ih": lambda: of_input.T @ x,
-        "w_hh": lambda: _of_states(steps, of_state, y, h_0),
-        "b_ih": lambda: of_input.T @ ones,
-        "b_hh": lambda: found["b_ih"].copy() if of_input is of_state and "b_ih" in found else of_state.T @ ones,
-    }
-    for name, rule in rules.items():
-        if name in wanted:
-            found[name] = rule()
-    return found
-
-
-def _of_states(steps: Steps, da: Array, y: Array, h_0: Array | None) -> Array:
-    """daᵀ @ h. Where all steps have as many rows, h of a row is the output of the row that stands B before it, or B after it."""
-    if not steps.uniform:
-        return da.T @ before_each(np, steps, y, h_0)
-    begin, others = slice(0, steps.B), slice(steps.B, None)
-    if steps.reverse:
-        begin, others = slice(steps.N - steps.B, None), slice(0, steps.N - steps.B)
-    before = y[steps.B :] if steps.reverse else y[: steps.N - steps.B]
-    dw = da[others].T @ before
-    if h_0 is not None:
-        dw += da[begin].T @ h_0
-    return dw
 
 
 def plain(array: Array | None, features: int) -> Array:

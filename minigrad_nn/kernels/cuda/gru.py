@@ -16,7 +16,7 @@ from ..steps import Steps
 from . import spread
 from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, entered, gradients, offsets_of, path, projected
 
 __all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -86,8 +86,8 @@ def backward(
     """
     xp, steps, H, dtype = of(x), saved.steps, saved.hidden_size, x.dtype
     da_x, da_h = xp.empty((steps.N, 3 * H), dtype), xp.empty((steps.N, 3 * H), dtype)
-    h_before, dh_0 = room(xp, wanted, "w_hh", (steps.N, H), dtype), xp.empty((steps.B, H), dtype)
+    h_before, dh_0 = entered(xp, wanted, steps, H, dtype), xp.empty((steps.B, H), dtype)
     w_hh, h_0, *given = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n))
     kept, where = (saved.kept["gates"], saved.kept["s"]), path(steps, saved.offsets)
     later = back(xp, kernels(xp, H, steps.paired)[1], steps, w_hh, h_0, *where, *kept, *given, da_x, da_h, h_before, dh_0)
-    return gradients(wanted, x, weights[0], da_x, da_h, h_before, {"h_0": dh_0}, later)
+    return gradients(wanted, steps, x, y, h_0, weights[0], da_x, da_h, h_before, {"h_0": dh_0}, later)

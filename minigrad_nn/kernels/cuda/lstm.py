@@ -16,7 +16,7 @@ from ..steps import Steps
 from . import spread
 from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, entered, gradients, offsets_of, path, projected
 
 __all__ = ["MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -89,10 +89,10 @@ def backward(
     Cost: one launch, and one product for each gradient of weights and inputs
     """
     xp, steps, H, dtype = of(x), saved.steps, saved.hidden_size, x.dtype
-    da, h_before = xp.empty((steps.N, 4 * H), dtype), room(xp, wanted, "w_hh", (steps.N, H), dtype)
+    da, h_before = xp.empty((steps.N, 4 * H), dtype), entered(xp, wanted, steps, H, dtype)
     states = {name: xp.empty((steps.B, H), dtype) for name in ("h_0", "c_0")}
     kept = (saved.kept["gates"], saved.kept["v"])
     w_hh, h_0, *given = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n, dc_n, dcells))
     where = path(steps, saved.offsets)
     later = back(xp, kernels(xp, H, steps.paired)[1], steps, w_hh, h_0, *where, *kept, *given, da, h_before, *states.values())
-    return gradients(wanted, x, weights[0], da, da, h_before, states, later)
+    return gradients(wanted, steps, x, y, h_0, weights[0], da, da, h_before, states, later)

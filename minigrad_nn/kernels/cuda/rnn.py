@@ -16,7 +16,7 @@ from ..steps import Steps
 from . import spread
 from .launch import Kernel, rooms
 from .steps import Saved as Kept
-from .steps import ahead, back, contiguous, gradients, offsets_of, path, projected, room
+from .steps import ahead, back, contiguous, entered, gradients, offsets_of, path, projected
 
 __all__ = ["ACTIVATIONS", "MOST", "NAMES", "Saved", "backward", "forward", "kernels", "on_chip", "spread_out"]
 
@@ -82,9 +82,9 @@ def backward(
     Cost: one launch, and one product for each gradient of weights and inputs
     """
     xp, steps, H, dtype = of(x), saved.steps, saved.hidden_size, x.dtype
-    da, h_before = xp.empty((steps.N, H), dtype), room(xp, wanted, "w_hh", (steps.N, H), dtype)
+    da, h_before = xp.empty((steps.N, H), dtype), entered(xp, wanted, steps, H, dtype)
     dh_0 = xp.empty((steps.B, H), dtype)
     w_hh, h_0, y, dy, dh_n = (contiguous(each) for each in (weights[1], h_0, y, dy, dh_n))
     where = path(steps, saved.offsets)
     later = back(xp, kernels(xp, H, steps.paired, saved.activation)[1], steps, w_hh, h_0, *where, y, dy, dh_n, da, h_before, dh_0)
-    return gradients(wanted, x, weights[0], da, da, h_before, {"h_0": dh_0}, later)
+    return gradients(wanted, steps, x, y, h_0, weights[0], da, da, h_before, {"h_0": dh_0}, later)

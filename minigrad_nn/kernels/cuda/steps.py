@@ -10,11 +10,12 @@ import numpy as np
 
 from minigrad.backend import Array, of
 
+from ..rows import sums, with_states
 from ..steps import Steps
 from .beside import join
 from .launch import Kernel, launch
 
-__all__ = ["Saved", "ahead", "back", "contiguous", "gradients", "offsets_of", "path", "projected", "room"]
+__all__ = ["Saved", "ahead", "back", "contiguous", "entered", "gradients", "offsets_of", "path", "projected"]
 
 NUMBERS = 1000  # that travel with a launch, whose arguments may have 4 KB
 TABLE = Kernel("steps.cu", "write_table", (("NUMBERS", NUMBERS),), threads=256)
@@ -63,9 +64,9 @@ def contiguous(array: Array | None) -> Array | None:
     return None if array is None else of(array).ascontiguousarray(array)
 
 
-def room(xp: Any, wanted: Collection[str], name: str, like: tuple[int, ...], dtype: Any) -> Array | None:
-    """Room for a result, if somebody wants it."""
-    return xp.empty(like, dtype) if name in wanted else None
+def entered(xp: Any, wanted: Collection[str], steps: Steps, H: int, dtype: Any) -> Array | None:
+    """Room (N, H) for the state that entered each row, where the gradient of W_hh needs it: of padded sequences it is in y."""
+    return xp.empty((steps.N, H), dtype) if "w_hh" in wanted and not steps.uniform else None
 
 
 def ahead(xp: Any, kernel: Kernel, steps: Steps, *arguments: Any) -> None:
@@ -87,13 +88,14 @@ def projected(x: Array, w_ih: Array) -> Array:
 
 
 def gradients(
-    wanted: Collection[str], x: Array, w_ih: Array, da_x: Array, da_h: Array, h_before: Array, states: dict[str, Array], later: bool
-) -> dict[str, Array] | Callable[[], dict[str, Array]]:
+    wanted: Collection[str], steps: Steps, x: Array, y: Array, h_0: Array | None, w_ih: Array, da_x: Array, da_h: Array,
+    h_before: Array | None, states: dict[str, Array], later: bool,
+) -> dict[str, Array] | Callable[[], dict[str, Array]]:  # fmt: skip
     """The gradients named in `wanted`: those of states as they are, the others as products over all rows at once.
 
-    With the gradients of W_ih x + b_ih as rows da_x (N, G·H), those of W_hh h + b_hh as da_h, and x (N, I) and h (N, H) that entered:
+    With the gradients of W_ih x + b_ih as rows da_x (N, G·H), those of W_hh h + b_hh as da_h, and see `sums` in ../rows.py:
 
-        dx = da_x @ W_ih        dW_ih = da_xᵀ @ x        dW_hh = da_hᵀ @ h        db = 1 @ da
+        dx = da_x @ W_ih
 
     With `later`, for gradients that are still being computed beside, it is a function that joins and then gives them.
     """
@@ -102,14 +104,8 @@ def gradients(
     def work_out() -> dict[str, Array]:
         if later:
             join(xp)
-        ones, found = xp.ones(x.shape[0], x.dtype), {name: states[name] for name in wanted if name in states}
-        rules = {
-            "x": lambda: da_x @ w_ih, "w_ih": lambda: da_x.T @ x, "w_hh": lambda: da_h.T @ h_before, "b_ih": lambda: ones @ da_x,
-            "b_hh": lambda: found["b_ih"].copy() if da_h is da_x and "b_ih" in found else ones @ da_h,
-        }  # fmt: skip
-        for name, rule in rules.items():
-            if name in wanted:
-                found[name] = rule()
-        return found
+        dw_hh = lambda: with_states(xp, steps, da_h, y, h_0) if h_before is None else da_h.T @ h_before
+        found = {"x": da_x @ w_ih} if "x" in wanted else {}
+        return found | sums(xp, wanted, x, da_x, da_h, dw_hh) | {name: states[name] for name in wanted if name in states}
 
     return work_out if later else work_out()

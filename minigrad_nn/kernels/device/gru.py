@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.backend import Array, of
 
 from ..gru import NAMES, Weights
-from ..rows import before_each, bias, in_order, products, state, without_gaps
+from ..rows import bias, in_order, state, sums, with_states, without_gaps
 from ..steps import Steps
 from .launch import Functions, functions
 from .product import multiplier
@@ -98,7 +98,8 @@ def backward(
     launch.require(dh, saved.rzn, *([] if dy is None else [dys]))
     retreat = _retreat if saved.reset_after else _retreat_reset_before
     retreat(xp, launch, saved, w_hh, of_input, of_state, dh, direct, dys)
-    found = products(xp, wanted, x, lambda: before_each(xp, steps, y, h_0), w_ih, of_input, of_state)
+    found = sums(xp, wanted, x, of_input, of_state, lambda: with_states(xp, steps, of_state, y, h_0))
+    found |= {"x": of_input @ w_ih} if "x" in wanted else {}
     if "w_hh" in wanted and not saved.reset_after:  # there the rows of n were multiplied with r ⊙ h instead
         xp.matmul(of_state[:, 2 * H :].T, saved.s, out=found["w_hh"][2 * H :])
     return found | ({"h_0": dh + direct} if "h_0" in wanted else {})

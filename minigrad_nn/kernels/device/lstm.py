@@ -7,7 +7,7 @@ from collections.abc import Collection
 from minigrad.backend import Array, of
 
 from ..lstm import NAMES, Weights
-from ..rows import before_each, bias, in_order, products, state, without_gaps
+from ..rows import bias, in_order, state, sums, with_states, without_gaps
 from ..steps import Steps
 from .launch import NOTHING, functions
 from .product import multiplier
@@ -84,6 +84,7 @@ def backward(
         of_y = dys if w_hr is None else NOTHING
         launch("lstm_backward", b, H, first, da, saved.ifgo, saved.v, dm, dc, of_y, dcs)  # (1') to (6')
         multiply(b, first)
-    found = products(xp, wanted, x, lambda: before_each(xp, steps, y, h_0), w_ih, da, da)
+    found = sums(xp, wanted, x, da, da, lambda: with_states(xp, steps, da, y, h_0))
+    found |= {"x": da @ w_ih} if "x" in wanted else {}
     found |= {"w_hr": shown.T @ saved.m} if "w_hr" in wanted else {}  # (7')
     return found | {name: each for name, each in (("h_0", dh), ("c_0", dc)) if name in wanted}

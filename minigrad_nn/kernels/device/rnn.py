@@ -7,7 +7,7 @@ from collections.abc import Collection
 from minigrad.backend import Array, of
 
 from ..rnn import NAMES, Weights
-from ..rows import before_each, bias, in_order, products, state, without_gaps
+from ..rows import bias, in_order, state, sums, with_states, without_gaps
 from ..steps import Steps
 from .launch import functions
 from .product import multiplier
@@ -66,5 +66,6 @@ def backward(
     for first, b in reversed(in_order(steps)):
         launch("rnn_backward", b, H, first, kind, da, states, dh, dys)  # (1')
         multiply(b, first)
-    found = products(xp, wanted, x, lambda: before_each(xp, steps, y, h_0), weights[0], da, da)
+    found = sums(xp, wanted, x, da, da, lambda: with_states(xp, steps, da, y, h_0))
+    found |= {"x": da @ weights[0]} if "x" in wanted else {}
     return found | ({"h_0": dh} if "h_0" in wanted else {})
