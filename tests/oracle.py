@@ -10,6 +10,7 @@ Tolerances, relative and absolute: 1e-8 in float64, 1e-3 in float32, 2e-2 in flo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -117,6 +118,8 @@ def run(T, lines, arrays, wanted, orders=2):
         exec(lines, names)
         settle()
     except Exception as problem:
+        with contextlib.suppress(Exception):
+            settle()  # what a device has still to tell belongs to this program
         return {"error": problem}
     values = flat(names["y"])
     results = {"values": [plain(each) for each in values], "used": [isinstance(each, T.Tensor) and each.requires_grad for each in values]}
@@ -130,6 +133,8 @@ def run(T, lines, arrays, wanted, orders=2):
             found = T.autograd.grad(used, leaves, given, create_graph=order < orders, allow_unused=True)
             settle()
         except Exception as problem:
+            with contextlib.suppress(Exception):
+                settle()
             results[f"gradient {order}"] = problem
             break
         results[f"gradient {order}"] = [
