@@ -14,7 +14,10 @@ from . import autograd, cuda, legacy, linalg, missing, ops, random
 from .tensor import Tensor  # isort: skip  # before ops: `minigrad.tensor` is the function, not this module
 from .autograd.anomaly_mode import is_anomaly_enabled
 from .backend import current_device as get_default_device
-from .backend import are_deterministic_algorithms_enabled, set_default_device, use_deterministic_algorithms
+from .backend import (
+    are_deterministic_algorithms_enabled, get_float32_matmul_precision, set_default_device, set_float32_matmul_precision,
+    use_deterministic_algorithms,
+)  # fmt: skip
 from .elsewhere import Elsewhere as Elsewhere
 from .legacy import *  # noqa: F403
 from .ops import *  # noqa: F403
@@ -31,10 +34,11 @@ from .types import default_dtype as get_default_dtype
 
 __all__ = [
     "Size", "Tensor", "are_deterministic_algorithms_enabled", "autograd", "bool", "cuda", "device", "double", "dtype", "e",
-    "enable_grad", "finfo", "float", "float16", "float32", "float64", "get_default_device", "get_default_dtype", "half", "iinfo",
-    "inf", "inference_mode", "int", "int16", "int32", "int64", "int8", "is_anomaly_enabled", "is_grad_enabled",
-    "is_inference_mode_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad", "pi", "save", "scope", "set_default_device",
-    "set_default_dtype", "set_grad_enabled", "set_printoptions", "short", "step", "trace", "uint8", "use_deterministic_algorithms",
+    "enable_grad", "finfo", "float", "float16", "float32", "float64", "get_default_device", "get_default_dtype",
+    "get_float32_matmul_precision", "half", "iinfo", "inf", "inference_mode", "int", "int16", "int32", "int64", "int8",
+    "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "linalg", "load", "long", "nan", "newaxis", "no_grad",
+    "pi", "save", "scope", "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled",
+    "set_printoptions", "short", "step", "trace", "uint8", "use_deterministic_algorithms",
 ]  # fmt: skip
 __all__ += legacy.__all__
 __all__ += ops.__all__

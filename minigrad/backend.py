@@ -26,7 +26,8 @@ from .types import DEVICES, current_device, defaults, device
 
 __all__ = [
     "ARRAYS", "BY_CLASS", "UNFINISHED", "Array", "Backend", "Later", "Part", "Product", "are_deterministic_algorithms_enabled",
-    "current_device", "is_loaded", "of", "on", "register", "set_default_device", "use_deterministic_algorithms",
+    "current_device", "get_float32_matmul_precision", "is_loaded", "of", "on", "register", "set_default_device",
+    "set_float32_matmul_precision", "takes_tf32", "use_deterministic_algorithms",
 ]  # fmt: skip
 
 Array = Any  # numpy.ndarray or cupy.ndarray: their common surface has no type of its own
@@ -349,6 +350,9 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until everything asked of the device is done."""
 
+    def use_tf32(self, allowed: bool) -> None:
+        """Let products of float32 be taken in TF32, or not; a CPU never does."""
+
 
 class CudaBackend(Backend):
     """CuPy on an NVIDIA GPU."""
@@ -564,6 +568,10 @@ class CudaBackend(Backend):
         with self.told():
             return self.library.linalg.inv(A)
 
+    def use_tf32(self, allowed: bool) -> None:
+        core = importlib.import_module("cupy._core._routines_linalg")  # has no public name; else CuPy asks the environment, once
+        core.set_compute_type(np.dtype(np.float32), core.COMPUTE_TYPE_TF32 if allowed else core.COMPUTE_TYPE_DEFAULT)
+
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()
         self.report()
@@ -596,6 +604,41 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 def are_deterministic_algorithms_enabled() -> bool:
     """Whether a GPU computes the same last bits in every run."""
     return _deterministic
+
+
+_PRECISIONS = ("highest", "high", "medium")
+_precision = "high" if os.environ.get("CUPY_TF32", "0") not in ("", "0") else "highest"  # as CuPy reads it
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exact products of matrices of float32 are on a GPU: "highest" is float32, "high" and "medium" are TF32.
+
+    TF32 rounds the factors to 11 significant bits, about three digits, and adds up in float32; tensor cores compute it several times
+    as fast. It holds for every product that cuBLAS takes: those of `@`, of Linear, and of recurrent layers, but kernels that keep
+    weights on the chip multiply in float32 whatever is asked for here. A CPU always does. CUPY_TF32=1 in the environment
+    begins with "high".
+
+    Raises: RuntimeError, ValueError for what is none of the three, where PyTorch may only warn
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.set_float32_matmul_precision.html
+    """
+    global _precision
+    if not isinstance(precision, str):
+        raise RuntimeError(f"precision must be a text, one of {', '.join(_PRECISIONS)}; got {type(precision).__name__}")
+    if precision not in _PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}")
+    _precision = precision
+    for each in ARRAYS.values():
+        each.use_tf32(takes_tf32())
+
+
+def get_float32_matmul_precision() -> str:
+    """How exact products of matrices of float32 are on a GPU."""
+    return _precision
+
+
+def takes_tf32() -> bool:
+    """Whether products of float32 may be taken in TF32."""
+    return _precision != "highest"
 
 
 def _keep_freed_memory() -> None:
@@ -670,7 +713,10 @@ def _load_cuda() -> Backend:
         raise RuntimeError(f"device 'cuda': CuPy finds no place for what it compiles ({problem}); {where}") from problem
     if not cupy.is_available():
         raise RuntimeError(f"device 'cuda': CuPy {cupy.__version__} is installed but finds no usable NVIDIA GPU or driver; see nvidia-smi")
-    return register(CudaBackend(cupy), cupy.ndarray)
+    loaded = register(CudaBackend(cupy), cupy.ndarray)
+    if takes_tf32():
+        loaded.use_tf32(True)
+    return loaded
 
 
 _LOADERS["cuda"] = _load_cuda

@@ -859,6 +859,11 @@ class StrictBackend(backend.CudaBackend):
     special = Special()
     cublas = Cublas()
     told = LIBRARY.linalg.tell
+    tf32 = False
+
+    def use_tf32(self, allowed: bool) -> None:
+        """Noted only: products here are NumPy's."""
+        self.tf32 = allowed
 
 
 def register() -> None:

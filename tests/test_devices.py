@@ -554,6 +554,22 @@ def test_unless_the_user_wants_speed():
         mg.use_deterministic_algorithms(True)
 
 
+@pytest.mark.host_only("changes how a GPU would multiply")
+def test_precision_of_products(monkeypatch):
+    strict = mg.backend.on(mg.device("strict"))
+    assert mg.get_float32_matmul_precision() == "highest" and not strict.tf32
+    try:
+        mg.set_float32_matmul_precision("high")
+        assert mg.get_float32_matmul_precision() == "high" and strict.tf32
+        for wrong, error in (("low", ValueError), ("HIGH", ValueError), (None, RuntimeError), (1, RuntimeError)):
+            with pytest.raises(error, match="one of highest, high, medium; got"):
+                mg.set_float32_matmul_precision(wrong)
+        assert mg.get_float32_matmul_precision() == "high"
+    finally:
+        mg.set_float32_matmul_precision("highest")
+    assert not strict.tf32
+
+
 INDICES = {
     "rows": lambda: (np.array([2, 0, 2, -1]),),
     "no rows": lambda: (np.array([], np.int64),),

@@ -22,7 +22,9 @@ VIEWS = {  # of a larger matrix on the device
 @pytest.fixture(autouse=True)
 def _on_the_device(_default_device):
     mg.set_default_device(ON)
+    before = mg.get_float32_matmul_precision()
     yield
+    mg.set_float32_matmul_precision(before)
 
 
 def there():
@@ -65,12 +67,11 @@ def test_the_type_of_sums_is_that_of_cupys_own_products(monkeypatch):
     real = xp.cublas.gemmEx
     monkeypatch.setattr(xp.cublas, "gemmEx", lambda *given: asked.append(given[-2]) or real(*given), raising=False)
     for dtype in (np.float16, np.float32, np.float64):
-        for tf32 in (None, "0", "1"):
-            monkeypatch.delenv("CUPY_TF32", raising=False)
-            if tf32 is not None:
-                monkeypatch.setenv("CUPY_TF32", tf32)
+        for precision in ("highest", "high", "medium"):
+            mg.set_float32_matmul_precision(precision)
+            assert mg.get_float32_matmul_precision() == precision
             multiplier(xp, xp.ones((2, 3), dtype), xp.ones((3, 4), dtype), xp.ones((2, 4), dtype))(2)
-    assert asked == [68, 68, 68, 68, 68, 77, 70, 70, 70]
+    assert asked == [68, 68, 68, 68, 77, 77, 70, 70, 70]
 
 
 @pytest.mark.skipif(ON != "strict", reason="the stand-in for cuBLAS looks at more than cuBLAS does")

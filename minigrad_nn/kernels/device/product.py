@@ -10,13 +10,12 @@ is asked for is outᵀ = matrixᵀ @ rowsᵀ.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array
+from minigrad.backend import Array, takes_tf32
 
 __all__ = ["multiplier"]
 
@@ -37,7 +36,7 @@ def multiplier(xp: Any, rows: Array, matrix: Array, out: Array) -> Callable[...,
     (K, M), step = matrix.shape, rows.shape[1] * rows.itemsize
     matrix, how, apart = _in_columns(xp, matrix)
     kind, in_type, number = KINDS[matrix.dtype.char]
-    if kind == R_32F and int(os.environ.get("CUPY_TF32", "0")) > 0:  # as in CuPy's own products
+    if kind == R_32F and takes_tf32():  # as in CuPy's own products
         in_type = IN_32F_FAST_TF32
     one, zero = np.ones(1, number), np.zeros(1, number)
     gemm, handle = xp.cublas.gemmEx, xp.library.cuda.get_cublas_handle()
