@@ -123,14 +123,14 @@ def reference(c: Case) -> dict[str, Any]:
         return compute(c, kernels, np.float64)
 
 
-def wrong(got: dict[str, Any], want: dict[str, Any]) -> list[str]:
+def wrong(got: dict[str, Any], want: dict[str, Any], tolerance: float = TOLERANCE) -> list[str]:
     """What is not as it should be."""
     assert got.keys() == want.keys()
     found = []
     for name, value in want.items():
         assert got[name].shape == value.shape and got[name].dtype == np.float32, (name, got[name].shape, got[name].dtype)
         error = np.abs(got[name] - value).max() / max(1.0, np.abs(value).max()) if value.size else 0.0
-        if not error < TOLERANCE:  # NaN too
+        if not error < tolerance:  # NaN too
             found.append(f"{name} is off by {error:.1e}")
     return found
 
@@ -177,10 +177,35 @@ def test_many_rows(kind: str, H: int, crews: int, emulator: Emulator, monkeypatc
     spread_over(crews, emulator, monkeypatch)
     monkeypatch.setattr(spread, "WARPS", 12)
     monkeypatch.setattr(spread, "TILE", 11)
-    monkeypatch.setattr(spread, "_eights", lambda tile: tile)
+    monkeypatch.setattr(spread, "_whole", lambda tile, tf32: tile)
     for seed, sizes in enumerate(([25, 25, 9], [37, 36, 13, 2, 1], [11])):
         c = case(seed, kind, H, sizes, everything=True)
         assert wrong(compute(c, cuda), reference(c)) == [], c
+
+
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    """Products in TF32."""
+    minigrad.set_float32_matmul_precision("high")
+    yield
+    minigrad.set_float32_matmul_precision("highest")
+
+
+@needs_compiler
+@pytest.mark.parametrize(("kind", "H"), [("lstm", 5), ("lstm", 33), ("gru", 8), ("gru", 17), ("tanh", 7), ("tanh", 40), ("sigmoid", 70)])
+def test_on_tensor_cores(kind: str, H: int, tf32: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fragments of 16 rows, in tiles of 16 and 32; products as exact as three digits, and at the first step exact."""
+    spread_over(4, emulator, monkeypatch)
+    monkeypatch.setattr(spread, "WARPS", 8)
+    monkeypatch.setattr(spread, "TILE", 33)
+    for seed, sizes in enumerate(([3, 2], [37, 36, 13, 2, 1], [1], [70, 9])):
+        c = case(seed, kind, H, sizes, everything=True)
+        assert wrong(compute(c, cuda), reference(c), 3e-3) == [], c
+    rounded = {name: np.round(value * 64) / 64 for name, value in case(9, kind, H, [40], everything=True).inputs.items()}
+    c = case(9, kind, H, [40], everything=True)._replace(inputs=rounded)
+    got, want = compute(c, cuda, keep=False), compute(c, kernels, np.float64, keep=False)
+    assert wrong(got, want) == []
+    assert all(dict(each.sizes)["TF32"] for each in getattr(cuda, c.family).kernels(backend.CPU, H))
 
 
 @needs_compiler
@@ -488,6 +513,7 @@ def test_sources_use_no_name_that_the_emulator_lacks() -> None:
     allowed = {"__shared__"}  # replaced before compiling
     for path in [*launch.HERE.glob("*.cu"), *launch.HERE.glob("*.cuh")]:
         text = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
+        text = re.sub(r"#ifndef EMULATED.*?#endif", "", text, flags=re.DOTALL)
         used = set(re.findall(r"\b__\w+|\batomic\w+|\b(?:float|double|int|uint)[234]\b|\b(?:cooperative_groups|asm|half)\b", text))
         assert used - known - allowed == set(), path.name
         assert not re.search(r"__shared__(?! float4 shared\[\];)", text), f"{path.name}: write `extern __shared__ float4 shared[];`"
@@ -515,12 +541,13 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
             for room in (multiprocessors, multiprocessors // 2):  # the second for each of two directions
                 yield from ((each, arch) for each in module.spread_out(largest(module, room), room))
+            yield from ((each, arch) for each in module.spread_out(largest(module, multiprocessors, True), multiprocessors, True))
 
 
-def largest(module: Any, multiprocessors: int) -> int:
+def largest(module: Any, multiprocessors: int, tf32: bool = False) -> int:
     """The largest H for which threads have the registers they need."""
     sizes = range(module.MOST + 1, spread.MOST + 1)
-    return max(H for H in sizes if all(map(launch.has_registers, module.spread_out(H, multiprocessors))))
+    return max(H for H in sizes if all(map(launch.has_registers, module.spread_out(H, multiprocessors, tf32))))
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="compiling needs nvcc")

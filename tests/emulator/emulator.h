@@ -31,6 +31,12 @@ struct alignas(16) float4 {
 
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+struct float2 {
+    float x, y;
+};
+
+inline float2 make_float2(float x, float y) { return {x, y}; }
+
 inline int min(int a, int b) { return a < b ? a : b; }
 
 namespace emulator {
@@ -40,6 +46,8 @@ extern dim3 thread, block, threads, blocks;  // of the fibre that runs: where it
 void* shared_memory();
 void wait_for_block(int line);
 uint32_t exchange(int line, uint32_t value, int lane);  // wait for the warp, then read the value of another lane
+float to_tf32(float x);
+void tensor_core(int line, float* product, float4 left, float2 right);  // as a tensor core does for a warp: see tensor.cuh
 void watch();  // let others run, and look again later
 
 // Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
@@ -106,6 +114,11 @@ const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, u
 #define __syncwarp() ((void)emulator::exchange(__LINE__, 0, 0))
 #define __shfl_xor_sync(mask, value, distance) emulator::read_lane(__LINE__, value, int(threadIdx.x % 32) ^ (distance))
 #define __shfl_sync(mask, value, lane, width) emulator::read_lane(__LINE__, value, int(threadIdx.x % 32) / (width) * (width) + (lane))
+
+// tensor.cuh says these in the words of the assembler.
+#define EMULATED
+inline float to_tf32(float x) { return emulator::to_tf32(x); }
+#define multiply_fragments(product, ...) emulator::tensor_core(__LINE__, product, __VA_ARGS__)
 
 // Between blocks. Fibres never run at the same time, so each of these is indivisible by itself.
 inline unsigned atomicAdd(unsigned* place, unsigned value) {

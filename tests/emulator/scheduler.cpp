@@ -237,4 +237,35 @@ const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, boo
     return nullptr;
 }
 
+// The nearest number with 11 significant bits; of two, the one further from 0.
+float to_tf32(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    if ((bits >> 23 & 255) != 255) bits += 1u << 12;
+    bits &= ~((1u << 13) - 1);
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+
+// Each lane asks the others for what it needs of both factors. A tensor core sees no more of them than TF32 has.
+void tensor_core(int line, float* product, float4 left, float2 right) {
+    const int lane = running->number % 32, g = lane / 4, t = lane % 4;
+    const auto ask = [&](float own, int of) {
+        uint32_t bits;
+        std::memcpy(&bits, &own, 4);
+        bits = exchange(line, bits & ~((1u << 13) - 1), of);
+        std::memcpy(&own, &bits, 4);
+        return own;
+    };
+    for (int k = 0; k < 4; ++k) {
+        const float low = ask(left.x, 4 * g + k), high = ask(left.y, 4 * g + k);
+        const float low_4 = ask(left.z, 4 * g + k), high_4 = ask(left.w, 4 * g + k);
+        for (int n = 0; n < 2; ++n) {
+            const float b = ask(right.x, 4 * (2 * t + n) + k), b_4 = ask(right.y, 4 * (2 * t + n) + k);
+            product[n] += low * b + low_4 * b_4;
+            product[2 + n] += high * b + high_4 * b_4;
+        }
+    }
+}
+
 }  // namespace emulator

@@ -42,10 +42,12 @@ def smoke() -> list[Cell]:
     sizes = {"RNN": ((1, 33, 256), (257, 1024)), "GRU": ((1, 33, 160), (161, 1024)), "LSTM": ((1, 33, 128), (129, 1024))}
     cells = [Cell(kind, 7, 5, H, packed=True, kernel="d1") for kind, (alone, _) in sizes.items() for H in alone]
     cells += [Cell(kind, 7, 5, H, packed=True, kernel="d2") for kind, (_, spread) in sizes.items() for H in spread]
+    cells += [Cell(kind, 7, 20, H, packed=True, kernel="d2", tf32=True) for kind, (_, (H, _)) in sizes.items()]  # on tensor cores
     cells += [Cell(kind, 7, 5, 33, directions=2, packed=packed, kernel="b") for kind in sizes for packed in (False, True)]
     cells += [Cell(kind, 7, 5, H, directions=2, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
     cells += [Cell("LSTM", 7, B, H, kernel=design) for B in (1, 300) for design, H in (("d1", 128), ("d2", 512))]
-    return cells + [Cell(kind, 200, 64, H, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
+    cells += [Cell(kind, 200, 64, H, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
+    return cells + [Cell("LSTM", 200, 64, 512, kernel="d2", tf32=True)]
 
 
 def usual() -> list[Cell]:

@@ -117,7 +117,7 @@ def trouble_of(row: dict[str, Any]) -> str:
     """What is wrong with a cell that was checked; empty if nothing is."""
     if "failed" in row:
         return f"FAILED: {row['failed']}"
-    if not row["off"] <= TOLERANCE[False]:
+    if not row["off"] <= TOLERANCE[row.get("tf32", False)]:
         return f"WRONG: off by {row['off']:.1e}"
     return "" if row["same"] else "RACES: several runs differ"
 

@@ -48,6 +48,7 @@ def on_host(results: list[Any]) -> list[np.ndarray[Any, Any]]:
 def checked(cell: Cell) -> dict[str, Any]:
     """What is printed of a cell."""
     mg.manual_seed(1)
+    mg.set_float32_matmul_precision("high" if cell.tf32 else "highest")
     gates = {"LSTM": 4, "GRU": 3}.get(cell.kind, 1)
     work = cell.T * cell.B * cell.H * gates * cell.H * 3 * cell.layers * cell.directions
     layer = getattr(nn, cell.kind)(3, cell.H, cell.layers, bidirectional=cell.directions == 2)
@@ -61,7 +62,8 @@ def checked(cell: Cell) -> dict[str, Any]:
     runs += [on_host(step(layer, x, cell, cell.kernel)) for _ in range(AGAIN)]
     same = all(np.array_equal(one, other) for run in runs for one, other in zip(run, runs[0], strict=True))
     then = (time.perf_counter() - start - first) / AGAIN
-    return {"off": max(furthest(run, want) for run in runs), "same": same, "first": first, "then": then, "kernels": compiled()}
+    off = max(furthest(run, want) for run in runs)
+    return {"off": off, "tf32": cell.tf32, "same": same, "first": first, "then": then, "kernels": compiled()}
 
 
 _told: set[Any] = set()

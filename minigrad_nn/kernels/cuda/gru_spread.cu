@@ -1,7 +1,7 @@
 // The GRU for all steps, its weights spread over several blocks. Read gru.cu first, whose equations and arguments these are, then
 // spread.cuh and lstm_spread.cu.
 //
-// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, which is its units.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, TF32.
 
 #include "spread.cuh"
 
@@ -11,36 +11,50 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_forward(
     extern __shared__ float4 shared[];
     float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
-    const int lane = threadIdx.x % 32, gate = lane % 4, unit = blockIdx.x % BLOCKS * TEAMS + threadIdx.x / 32, column = gate * H + unit;
-    const bool is_gate = unit < H && gate < 3;
+    using Gates = Team<3, TF32>;  // of one unit, or of two
+    constexpr int WIDTH = Gates::WIDTH, STRIDE = Gates::apart(WIDTH), UNITS = Gates::QUADS;
+    const int gate = threadIdx.x % 4, first = (blockIdx.x % BLOCKS * TEAMS + threadIdx.x / 32) * UNITS;
 
-    Matrix<3, 32, H, THREADS, (H + 127) / 128> weights;
-    weights.load(nullptr, [&](int row, int k) { return unit < H && k < H ? w_hh[(size_t(row) * H + unit) * H + k] : 0.0f; });
-    constexpr int WIDTH = weights.WIDTH;
-    const float bias_x = is_gate && b_ih ? b_ih[column] : 0.0f, bias_h = is_gate && b_hh ? b_hh[column] : 0.0f;
+    Gates weights;
+    weights.load([&](int row, int k) {
+        const int unit = first + row / 4;
+        return unit < H && k < H ? w_hh[(size_t(row % 4) * H + unit) * H + k] : 0.0f;
+    });
+    float bias_x[UNITS], bias_h[UNITS];
+    for (int u = 0; u < UNITS; ++u) {
+        const int unit = first + u, column = gate * H + unit;
+        bias_x[u] = unit < H && gate < 3 && b_ih ? b_ih[column] : 0.0f;
+        bias_h[u] = unit < H && gate < 3 && b_hh ? b_hh[column] : 0.0f;
+    }
+    struct Given {
+        float projected, before;
+    };
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
         const int count = steps.count(k);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH, STRIDE>(tile, rows, steps, k, from, y, h_0);
             __syncthreads();  // the tile is there
-            for (int row = 0; row < rows; row += 8) {
-                const int own_row = row + lane / 4, j = steps.place(from + own_row);
-                const bool mine = unit < H && own_row < rows, has_gate = mine && gate < 3;
-                const size_t here = mine ? steps.row(k, j) : 0;
-                const float projected = (has_gate ? gates[here * 3 * H + column] : 0.0f) + bias_x;
-                const float before = mine ? tile[own_row * WIDTH + unit] : 0.0f;
-                const float sum = weights.times_each(tile + row * WIDTH, WIDTH, rows - row) + bias_h;
+            const auto fetch = [&](int row, int u) -> Given {
+                const int unit = first + u, j = steps.place(from + row);
+                if (unit >= H || row >= rows) return {0.0f, 0.0f};
+                return {gate < 3 ? gates[steps.row(k, j) * 3 * H + gate * H + unit] : 0.0f, state_before(steps, k, j, unit, y, h_0)};
+            };
+            weights.each(tile, STRIDE, rows, fetch, [&](int row, int u, Given given, float product) {
+                const float projected = given.projected + bias_x[u], sum = product + bias_h[u];
                 const float own = tanh_or_sigmoid(projected + sum, false);  // (1), (2)
                 const float r = __shfl_sync(ALL, own, 0, 4), z = __shfl_sync(ALL, own, 1, 4);
                 const float s = __shfl_sync(ALL, sum, 2, 4), a = __shfl_sync(ALL, projected, 2, 4);
-                const float n = tanhf(a + r * s), h = n + z * (before - n);  // (3), (4)
-                if (has_gate && kept) gates[here * 3 * H + column] = gate == 2 ? n : own;
-                if (mine && gate == 3 && kept) kept[here * H + unit] = s;
-                if (mine && gate == 0) y[here * H + unit] = h_n[j * H + unit] = h;
-            }
+                const float n = tanhf(a + r * s), h = n + z * (given.before - n);  // (3), (4)
+                const int unit = first + u, j = steps.place(from + row);
+                if (unit >= H || row >= rows) return;
+                const size_t here = steps.row(k, j);
+                if (gate < 3 && kept) gates[here * 3 * H + gate * H + unit] = gate == 2 ? n : own;
+                if (gate == 3 && kept) kept[here * H + unit] = s;
+                if (gate == 0) y[here * H + unit] = h_n[j * H + unit] = h;
+            });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the states of all units are there
     }

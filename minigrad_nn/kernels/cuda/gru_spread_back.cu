@@ -1,6 +1,6 @@
 // The way back of gru_spread.cu. dh_0 (B, H) carries gradients from step to step.
 //
-// Sizes: H, THREADS, TILE, BLOCKS of a crew, QUADS of a block.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block for each gate, TF32.
 
 #include "spread_back.cuh"
 
@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
     extern __shared__ float4 shared[];
     float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
-    Back<3, QUADS> back;
+    Back<3> back;
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {

@@ -156,8 +156,8 @@ def fits(xp: Any, kernel: Kernel) -> bool:
 
 
 def has_registers(kernel: Kernel) -> bool:
-    """Whether a multiprocessor has as many as the threads of a block need: it has four parts, and warps take turns."""
-    return kernel.registers * -(-kernel.threads // 128) * 128 <= REGISTERS
+    """Whether a multiprocessor has as many as the threads of a block need: it has four parts, warps take turns, a thread has 255."""
+    return kernel.registers < 256 and kernel.registers * -(-kernel.threads // 128) * 128 <= REGISTERS
 
 
 def _check(function: str, place: int, given: Any) -> None:

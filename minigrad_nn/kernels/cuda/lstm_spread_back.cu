@@ -1,6 +1,6 @@
 // The way back of lstm_spread.cu. dh_0 and dc_0 (B, H) carry gradients from step to step, and must be there; so must da.
 //
-// Sizes: H, THREADS, TILE, BLOCKS of a crew, QUADS.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block for each gate, TF32.
 
 #include "spread_back.cuh"
 
@@ -11,7 +11,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_backward(
     extern __shared__ float4 shared[];
     float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
-    Back<4, QUADS> back;
+    Back<4> back;
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {

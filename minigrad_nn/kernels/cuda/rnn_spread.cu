@@ -1,7 +1,7 @@
 // The RNN for all steps, its weights spread over several blocks. Read rnn.cu first, whose equations and arguments these are, then
-// spread.cuh and lstm_spread.cu. Forward, a team has four units.
+// spread.cuh and lstm_spread.cu. Forward, a team has four units, or eight.
 //
-// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, ACTIVATION.
+// Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, TF32, ACTIVATION.
 
 #include "spread.cuh"
 #include "activation.cuh"
@@ -12,29 +12,34 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_forward(
     extern __shared__ float4 shared[];
     float* tile = reinterpret_cast<float*>(shared);
     const Steps steps = {offsets, T, B, reverse};
-    const int team = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int first = 4 * (blockIdx.x % BLOCKS * TEAMS + team), unit = first + lane % 4;
+    using Units = Team<4, TF32>;
+    constexpr int WIDTH = Units::WIDTH, STRIDE = Units::apart(WIDTH), QUADS = Units::QUADS;
+    const int first = (blockIdx.x % BLOCKS * TEAMS + threadIdx.x / 32) * 4 * QUADS;
 
-    Matrix<4, 32, H, THREADS, (H + 127) / 128> weights;
-    weights.load(nullptr, [&](int row, int k) { return first + row < H && k < H ? w_hh[size_t(first + row) * H + k] : 0.0f; });
-    constexpr int WIDTH = weights.WIDTH;
-    const float bias = (unit < H && b_ih ? b_ih[unit] : 0.0f) + (unit < H && b_hh ? b_hh[unit] : 0.0f);
+    Units weights;
+    weights.load([&](int row, int k) { return first + row < H && k < H ? w_hh[size_t(first + row) * H + k] : 0.0f; });
+    float bias[QUADS];
+    for (int quad = 0; quad < QUADS; ++quad) {
+        const int unit = first + 4 * quad + threadIdx.x % 4;
+        bias[quad] = (unit < H && b_ih ? b_ih[unit] : 0.0f) + (unit < H && b_hh ? b_hh[unit] : 0.0f);
+    }
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
         const int count = steps.count(k);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH, STRIDE>(tile, rows, steps, k, from, y, h_0);
             __syncthreads();  // the tile is there
-            for (int row = 0; row < rows; row += 8) {
-                const int own = row + lane / 4, j = steps.place(from + own);
-                const bool mine = unit < H && own < rows;
-                const size_t here = mine ? steps.row(k, j) * H + unit : 0;
-                const float projected = mine ? y[here] : 0.0f;
-                const float h = activation(projected + bias + weights.times_each(tile + row * WIDTH, WIDTH, rows - row));  // (1)
-                if (mine) y[here] = h_n[j * H + unit] = h;
-            }
+            const auto fetch = [&](int row, int quad) {
+                const int unit = first + 4 * quad + threadIdx.x % 4, j = steps.place(from + row);
+                return unit < H && row < rows ? y[steps.row(k, j) * H + unit] : 0.0f;
+            };
+            weights.each(tile, STRIDE, rows, fetch, [&](int row, int quad, float projected, float product) {
+                const float h = activation(projected + bias[quad] + product);  // (1)
+                const int unit = first + 4 * quad + threadIdx.x % 4, j = steps.place(from + row);
+                if (unit < H && row < rows) y[steps.row(k, j) * H + unit] = h_n[j * H + unit] = h;
+            });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the states of all units are there
     }

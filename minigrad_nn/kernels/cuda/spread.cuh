@@ -11,10 +11,11 @@
 // then all wait for each other at a barrier. That works only where all blocks are there at once, which the launch makes sure of
 // (a cooperative launch); otherwise some would wait for ever for others that have not begun.
 //
-// A team is a whole warp here, TEAM = 32, with four rows of the matrix in registers. The vectors of several rows of the batch, a
-// tile, are fetched into shared memory; then every team takes its product with each of them, eight at a time.
+// A team is a whole warp here, with four rows of the matrix in registers, or eight for tensor cores (TF32). The vectors of several
+// rows of the batch, a tile, are fetched into shared memory; then every team takes its product with each of them.
 
 #include "product.cuh"
+#include "tensor.cuh"
 
 // The steps of a sequence, for blocks that compute a crew's rows of each; rows as in steps.cuh.
 struct Steps {
@@ -58,12 +59,72 @@ __device__ inline float4 four_of(const float* vector, int column) {
     return make_float4(one(column), one(column + 1), one(column + 2), one(column + 3));
 }
 
-// Put `rows` vectors of WIDTH numbers into shared memory: value(row, column) fetches four neighbours. Each thread asks for several
-// before it waits for the first.
-template <int WIDTH, class Value>
+// The rows of the matrix that a warp has, QUADS times four, of H columns; and its products with the vectors of a tile.
+template <int ROWS, bool TENSOR>
+struct Team;
+
+template <int ROWS>
+struct Team<ROWS, false> {
+    static constexpr int QUADS = 1, WIDTH = (H + 127) / 128 * 128;
+    static __device__ constexpr int apart(int width) { return width; }  // from one vector of a tile to the next
+    static __device__ float4 rounded(float4 x) { return x; }
+
+    Matrix<ROWS, 32, H, THREADS, WIDTH / 128> matrix;
+
+    template <class Entry>
+    __device__ void load(Entry entry) { matrix.load(nullptr, entry); }
+
+    // For each of `rows` vectors, `stride` apart: finish(vector, quad, given, product), where lane 4n + k has the product with row k of
+    // the quad for vector n of eight; given is what fetch(vector, quad) asked for before.
+    template <class Fetch, class Finish>
+    __device__ void each(const float* vectors, int stride, int rows, Fetch fetch, Finish finish) const {
+        for (int first = 0; first < rows; first += 8) {
+            const int own = first + threadIdx.x % 32 / 4;
+            const auto given = fetch(own, 0);
+            finish(own, 0, given, matrix.times_each(vectors + first * stride, stride, rows - first));
+        }
+    }
+};
+
+template <int ROWS>
+struct Team<ROWS, true> {
+    static constexpr int QUADS = 2, WIDTH = Fragments<H>::WIDTH;
+    static __device__ constexpr int apart(int width) { return width % 32 ? width : width + 16; }  // so that a warp reads from all banks
+    static __device__ float4 rounded(float4 x) { return to_tf32(x); }
+
+    Fragments<H> fragments;
+
+    template <class Entry>
+    __device__ void load(Entry entry) {
+        fragments.load([&](int row, int k) { return row % 4 < ROWS ? entry(row, k) : 0.0f; });
+    }
+
+    // As above, for 16 vectors at a time. Of the product, lane 4n + k has what lanes 4n to 4n + 3 hold between them.
+    template <class Fetch, class Finish>
+    __device__ void each(const float* vectors, int stride, int rows, Fetch fetch, Finish finish) const {
+        const int n = threadIdx.x % 32 / 4, k = threadIdx.x % 4;
+        for (int first = 0; first < rows; first += 16) {
+            const decltype(fetch(0, 0)) given[2][2] = {
+                {fetch(first + n, 0), fetch(first + n, 1)}, {fetch(first + n + 8, 0), fetch(first + n + 8, 1)}};
+            float product[4];
+            fragments.times(vectors + first * stride, stride, product);
+#pragma unroll
+            for (int upper = 0; upper < 2; ++upper)
+#pragma unroll
+                for (int quad = 0; quad < 2; ++quad) {
+                    const float even = __shfl_sync(ALL, product[2 * upper], 2 * quad + k / 2, 4);
+                    const float odd = __shfl_sync(ALL, product[2 * upper + 1], 2 * quad + k / 2, 4);
+                    finish(first + n + 8 * upper, quad, given[upper][quad], k % 2 ? odd : even);
+                }
+        }
+    }
+};
+
+// Put `rows` vectors of WIDTH numbers into shared memory, STRIDE apart: value(row, column) fetches four neighbours. Each thread asks
+// for several before it waits for the first.
+template <int WIDTH, int STRIDE, class Value>
 __device__ inline void fill_tile(float* tile, int rows, Value value) {
     constexpr int FOURS = WIDTH / 4, AHEAD = 4;
-    float4* to = reinterpret_cast<float4*>(tile);
     for (int place = threadIdx.x; place < rows * FOURS; place += AHEAD * THREADS) {
         float4 fetched[AHEAD];
 #pragma unroll
@@ -72,8 +133,11 @@ __device__ inline void fill_tile(float* tile, int rows, Value value) {
             if (here < rows * FOURS) fetched[n] = value(here / FOURS, here % FOURS * 4);
         }
 #pragma unroll
-        for (int n = 0; n < AHEAD; ++n)
-            if (place + n * THREADS < rows * FOURS) to[place + n * THREADS] = fetched[n];
+        for (int n = 0; n < AHEAD; ++n) {
+            const int here = place + n * THREADS;
+            float* to = tile + here / FOURS * STRIDE + here % FOURS * 4;
+            if (here < rows * FOURS) *reinterpret_cast<float4*>(to) = Team<4, TF32>::rounded(fetched[n]);
+        }
     }
 }
 
@@ -84,9 +148,9 @@ __device__ inline float state_before(const Steps& steps, int k, int j, int colum
 }
 
 // The states that entered the crew's rows of step k, from number `from` on. (h_0 may lie anywhere in memory.)
-template <int WIDTH>
+template <int WIDTH, int STRIDE>
 __device__ inline void fill_states(float* tile, int rows, const Steps& steps, int k, int from, const float* y, const float* h_0) {
-    fill_tile<WIDTH>(tile, rows, [&](int row, int column) {
+    fill_tile<WIDTH, STRIDE>(tile, rows, [&](int row, int column) {
         const int j = steps.place(from + row);
         if (steps.has(k - 1, j)) return four_of(y + steps.row(k - 1, j) * H, column);
         const auto one = [&](int c) { return h_0 && c < H ? h_0[j * H + c] : 0.0f; };

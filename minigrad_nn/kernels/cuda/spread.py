@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.backend import takes_tf32
+
 from .launch import REGISTERS, Kernel, fits, launcher_of
 
 __all__ = ["MOST", "backward_kernel", "forward_kernel", "over", "pays"]
@@ -13,18 +15,20 @@ MOST = 1024  # units for which this was thought out
 SHARED = 160 * 1024  # bytes in a block for a tile
 TILE = 64  # rows of the batch in a tile, if they fit
 WARPS = 16  # in a block, at most
-WORKING = 64  # registers besides those that hold weights
+WORKING, WORKING_TF32 = 64, 88  # registers besides those that hold weights
 PAYS = 2**15  # rows of a crew times H: see `pays`
 
 
-def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
-    """The kernels for the current device, `kernels` being those for a number of multiprocessors.
+def over(xp: Any, kernels: Callable[[int, bool], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
+    """The kernels for the current device, `kernels` being those for a number of multiprocessors, in TF32 or not.
 
-    Of two directions each gets half of the device, if that holds its weights, so that both can be there at once.
+    Of two directions each gets half of the device, if that holds its weights, so that both can be there at once. Tensor cores
+    are used where TF32 is allowed and the weights fit in the order they want.
     """
     multiprocessors = launcher_of(xp).limits(xp)[1]
-    halves = kernels(multiprocessors // 2) if paired and multiprocessors > 1 else ()
-    return halves if halves and all(fits(xp, each) for each in halves) else kernels(multiprocessors)
+    rooms = (multiprocessors // 2, multiprocessors) if paired and multiprocessors > 1 else (multiprocessors,)
+    tried = [kernels(room, tf32) for room in rooms for tf32 in ((True, False) if takes_tf32() else (False,))]
+    return next((pair for pair in tried if all(fits(xp, each) for each in pair)), tried[-1])
 
 
 def pays(kernel: Kernel, H: int, B: int) -> bool:
@@ -40,30 +44,37 @@ def pays(kernel: Kernel, H: int, B: int) -> bool:
     return -(-B // kernel.crews) * H <= PAYS
 
 
-def forward_kernel(kind: str, H: int, multiprocessors: int, rows: int, units: int, **sizes: int) -> Kernel:
-    """Forward: teams of `units` units each, which have `rows` rows of the weights."""
-    registers, warps = _room(H, rows)
-    teams, blocks, crews = _crews(-(-H // units), warps, multiprocessors)
-    sizes = {"H": H, "TEAMS": teams, **sizes}
-    return _kernel(f"{kind}_spread", f"{kind}_spread_forward", sizes, teams, 4 * _width(H), registers, blocks, crews)
+def forward_kernel(kind: str, H: int, multiprocessors: int, tf32: bool, rows: int, units: int, **sizes: int) -> Kernel:
+    """Forward: teams have `rows` rows of the weights, which are `units` units, or with tensor cores twice that."""
+    registers, warps = _room(H, tf32, rows)
+    teams, blocks, crews = _crews(-(-H // (units * (1 + tf32))), warps, multiprocessors)
+    file, sizes = f"{kind}_spread", {"H": H, "TEAMS": teams, "TF32": int(tf32), **sizes}
+    return _kernel(file, f"{file}_forward", sizes, teams, 4 * _apart(_width(H, tf32), tf32), registers, blocks, crews)
 
 
-def backward_kernel(kind: str, H: int, multiprocessors: int, gates: int, **sizes: int) -> Kernel:
-    """Backward: a team for each four units and each gate."""
-    registers, warps = _room(H, 4)
-    quads, blocks, crews = _crews(-(-H // 4), warps // gates, multiprocessors)
-    sizes, vector = {"H": H, "QUADS": quads, **sizes}, 4 * gates * (_width(H) + 4 * quads)
-    return _kernel(f"{kind}_spread_back", f"{kind}_spread_backward", sizes, quads * gates, vector, registers, blocks, crews)
+def backward_kernel(kind: str, H: int, multiprocessors: int, tf32: bool, gates: int, **sizes: int) -> Kernel:
+    """Backward: a team for each gate and each four units, or eight."""
+    (registers, warps), units = _room(H, tf32, 4), 4 * (1 + tf32)
+    teams, blocks, crews = _crews(-(-H // units), warps // gates, multiprocessors)
+    file, sizes = f"{kind}_spread_back", {"H": H, "TEAMS": teams, "TF32": int(tf32), **sizes}
+    vector = 4 * (_apart(gates * _width(H, tf32), tf32) + gates * units * teams)  # and the sums of it
+    return _kernel(file, f"{kind}_spread_backward", sizes, teams * gates, vector, registers, blocks, crews)
 
 
-def _width(H: int) -> int:
+def _width(H: int, tf32: bool) -> int:
     """Numbers in a vector of H with the zeros at its end."""
-    return -(-H // 128) * 128
+    return -(-H // 16) * 16 if tf32 else -(-H // 128) * 128
 
 
-def _room(H: int, rows: int) -> tuple[int, int]:
+def _apart(width: int, tf32: bool) -> int:
+    """Numbers from one vector of a tile to the next: `apart` in spread.cuh."""
+    return width + 16 if tf32 and width % 32 == 0 else width
+
+
+def _room(H: int, tf32: bool, rows: int) -> tuple[int, int]:
     """Registers that a thread needs, whose warp holds so many rows of H numbers; and how many such warps a block can have."""
-    registers = min(255, (rows * _width(H) // 32 + WORKING + 7) // 8 * 8)
+    held, working = ((8 if tf32 else rows) * _width(H, tf32) // 32, WORKING_TF32 if tf32 else WORKING)
+    registers = (held + working + 7) // 8 * 8
     return registers, min(WARPS, REGISTERS // (registers * 32) // 4 * 4)  # see `has_registers`
 
 
@@ -80,13 +91,13 @@ def _crews(whole: int, most: int, multiprocessors: int) -> tuple[int, int, int]:
     return each, -(-whole // each), crews
 
 
-def _eights(rows: int) -> int:
-    """As many of the rows as are worked on eight at a time; all, where they are fewer."""
-    return rows // 8 * 8 or rows
+def _whole(rows: int, tf32: bool) -> int:
+    """As many of the rows as are worked on together: 16 with tensor cores, which read no fewer; else eight, or all where they are fewer."""
+    return max(16, rows // 16 * 16) if tf32 else rows // 8 * 8 or rows
 
 
 def _kernel(file: str, function: str, sizes: dict[str, int], teams: int, vector: int, registers: int, blocks: int, crews: int) -> Kernel:
     """With as large a tile of vectors (in bytes) as shared memory allows."""
-    tile = _eights(max(1, min(TILE, SHARED // vector)))
+    tile = _whole(max(1, min(TILE, SHARED // vector)), bool(sizes["TF32"]))
     sizes = {**sizes, "THREADS": 32 * teams, "TILE": tile, "BLOCKS": blocks}
     return Kernel(f"{file}.cu", function, tuple(sizes.items()), 32 * teams, tile * vector, registers, blocks, crews)

@@ -2,34 +2,33 @@
 
 #include "spread.cuh"
 
-// With W_hh transposed, of GATES · H columns, rows belong to units, four to a team, and a team has the columns of one gate: GATES
-// teams have a sum between them, which they put together in shared memory. Blocks have QUADS times four units.
-template <int GATES, int QUADS>
+// With W_hh transposed, of GATES · H columns, rows belong to units, four or eight to a team, and a team has the columns of one gate:
+// GATES teams have a sum between them, which they put together in shared memory. Blocks have that as many times as TEAMS.
+template <int GATES>
 struct Back {
-    using Part = Matrix<4, 32, H, THREADS, (H + 127) / 128>;  // all in registers
-    static constexpr int UNITS = 4 * QUADS, VECTOR = GATES * Part::WIDTH;
+    using Part = Team<4, TF32>;
+    static constexpr int UNITS = 4 * Part::QUADS * TEAMS, VECTOR = GATES * Part::WIDTH, STRIDE = Part::apart(VECTOR);
 
     Part part;
     int gate, first;  // of this thread's team: its gate, and its first unit in the block
 
     __device__ void load(const float* w_hh) {
-        gate = threadIdx.x / 32 % GATES, first = threadIdx.x / 32 / GATES * 4;
+        gate = threadIdx.x / 32 % GATES, first = threadIdx.x / 32 / GATES * 4 * Part::QUADS;
         const int unit = first_unit() + first;
-        part.load(nullptr, [&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
+        part.load([&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
     }
 
     // dh += W_hhᵀ @ d for one tile, the crew's rows of step k from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
     __device__ void add(float* tile, const Steps& steps, int k, int from, int rows, const float* d, float* dh) const {
-        float* sums = tile + TILE * VECTOR;  // (TILE, GATES, UNITS)
-        fill_tile<VECTOR>(tile, rows, [&](int row, int column) {
+        float* sums = tile + TILE * STRIDE;  // (TILE, GATES, UNITS)
+        fill_tile<VECTOR, STRIDE>(tile, rows, [&](int row, int column) {
             return four_of(d + (steps.row(k, steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
         });
         __syncthreads();  // the tile is there
-        for (int row = 0; row < rows; row += 8) {
-            const float sum = part.times_each(tile + row * VECTOR + gate * Part::WIDTH, VECTOR, rows - row);
-            const int own = row + threadIdx.x % 32 / 4;
-            if (own < rows) sums[(own * GATES + gate) * UNITS + first + threadIdx.x % 4] = sum;
-        }
+        const auto nothing = [](int, int) { return 0; };
+        part.each(tile + gate * Part::WIDTH, STRIDE, rows, nothing, [&](int row, int quad, int, float sum) {
+            if (row < rows) sums[(row * GATES + gate) * UNITS + first + 4 * quad + threadIdx.x % 4] = sum;
+        });
         __syncthreads();  // the sums of all gates are there
         each_unit(rows, [&](int row, int unit) {
             float total = 0.0f;
