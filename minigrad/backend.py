@@ -614,9 +614,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     """How exact products of matrices of float32 are on a GPU: "highest" is float32, "high" and "medium" are TF32.
 
     TF32 rounds the factors to 11 significant bits, about three digits, and adds up in float32; tensor cores compute it several times
-    as fast. It holds for every product that cuBLAS takes: those of `@`, of Linear, and of recurrent layers, but kernels that keep
-    weights on the chip multiply in float32 whatever is asked for here. A CPU always does. CUPY_TF32=1 in the environment
-    begins with "high".
+    as fast. It allows TF32 in every product that cuBLAS takes, those of `@`, of Linear and of recurrent layers, and in kernels that
+    keep large weights on the chip. A CPU always multiplies in float32. CUPY_TF32=1 in the environment begins with "high".
 
     Raises: RuntimeError, ValueError for what is none of the three, where PyTorch may only warn
     Source: https://docs.pytorch.org/docs/stable/generated/torch.set_float32_matmul_precision.html

@@ -3,7 +3,7 @@
 Small layers run a block for each row of the batch; for larger ones the blocks of a crew share the weights, and wait for each other
 once a step (spread.cuh). Both directions of a layer run at the same time (beside.py). `rnn`, `lstm` and `gru` have the `forward` and
 `backward` of the modules one floor up; `serves` says for which layers. Read in this order: product.cuh, steps.cuh, rnn.cu,
-rnn.py, lstm.cu, gru.cu, spread.cuh, lstm_spread.cu; then launch.py, beside.py.
+rnn.py, lstm.cu, gru.cu, spread.cuh, lstm_spread.cu; then tensor.cuh, launch.py, beside.py.
 
 Nothing here was run on a GPU yet: tests run these sources on a processor, thread by thread (tests/emulator).
 """
