@@ -61,11 +61,12 @@ def functions_of(source: str) -> list[str]:
 def library(source: str) -> Any:
     """A CUDA source as a shared library with a function `launch_NAME` and `signature_NAME` for each kernel."""
     name = _folder() / hashlib.sha256(source.encode()).hexdigest()[:16]
+    source = re.sub(r"\*static_cast<volatile \w+\*>\((\w+)\)", r"read_volatile(\1)", source)
     source = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* const \2 = static_cast<\1*>(emulator::shared_memory());", source)
     wrappers = [
         f'extern "C" const char* signature_{each}() {{ return emulator::signature({each}); }}\n'
-        f'extern "C" const char* launch_{each}(unsigned grid, unsigned size, unsigned bytes, unsigned seed, int together, void** given) '
-        f"{{ return emulator::launch({each}, grid, size, bytes, seed, together, given); }}\n"
+        f'extern "C" const char* launch_{each}(unsigned grid, unsigned size, unsigned bytes, unsigned seed, int together, void** given, '
+        f"const size_t* sizes) {{ return emulator::launch({each}, grid, size, bytes, seed, together, given, sizes, {4 * MARGIN}); }}\n"
         for each in functions_of(source)
     ]
     name.with_suffix(".cpp").write_text(f'#include "emulator.h"\n{source}\n{"".join(wrappers)}', encoding="utf-8")
@@ -123,10 +124,11 @@ class Emulator:
             raise TypeError(f"{name} takes {wanted}, got {got}")
         cells = [_cell(each, copy) for each, copy in zip(arguments, guarded)]
         pointers = (ctypes.c_void_p * len(cells))(*[cell.ctypes.data for cell in cells])
+        sizes = (ctypes.c_size_t * len(cells))(*[copy.inner.nbytes if copy is not None else 0 for copy in guarded])
         self.seed += 1
         self.launched.append(name)
         problem = getattr(compiled, f"launch_{name}")(
-            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers
+            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers, sizes
         )  # fmt: skip
         if problem:
             raise RuntimeError(f"{name}: {problem.decode()}")

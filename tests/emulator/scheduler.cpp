@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <random>
@@ -18,6 +19,7 @@ dim3 thread, block, threads, blocks;
 namespace {
 
 constexpr size_t STACK = 64 * 1024;
+constexpr unsigned PATIENCE = 300000;  // looks at memory that nobody has changed
 
 enum class State { ready, at_barrier, in_exchange, done };
 
@@ -42,8 +44,17 @@ struct Fibre {
     Block* home = nullptr;
 };
 
+// What a block sees of an array: its own copy, that copy as it was at the last fence, and what all blocks had then.
+struct Copy {
+    std::vector<char> own, handed_over, fetched;
+
+    bool written(size_t at, size_t bytes) const { return std::memcmp(&own[at], &handed_over[at], bytes) != 0; }  // since the fence
+    bool has(const char* place) const { return !own.empty() && place >= own.data() && place < own.data() + own.size(); }
+};
+
 struct Block {
     unsigned number = 0;
+    std::vector<Copy> copies;
     std::vector<Fibre> fibres;
     std::vector<Warp> warps;
     std::vector<float4> memory;
@@ -54,6 +65,8 @@ std::mt19937 dice;
 jmp_buf scheduler;
 Fibre* running;
 std::vector<Fibre*> ready;
+std::vector<Array> arrays;
+unsigned looks;  // at memory, since somebody did something else
 void (*body)(void*);
 void* body_of;
 char trouble[256];
@@ -63,6 +76,7 @@ size_t stacks_size;
 void entry() {
     body(body_of);
     running->state = State::done;
+    looks = 0;
     _longjmp(scheduler, 1);
 }
 
@@ -93,6 +107,11 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     home.warps = std::vector<Warp>((size + 31) / 32);
     const float nan = std::numeric_limits<float>::quiet_NaN();
     home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    home.copies.clear();
+    for (const Array& each : arrays) {
+        const std::vector<char> whole(each.at, each.at + each.bytes);
+        home.copies.push_back({whole, whole, whole});
+    }
     for (unsigned k = 0; k < size; ++k) {
         Fibre& fibre = home.fibres[k];
         fibre.number = k;
@@ -117,12 +136,23 @@ Fibre* choose(unsigned choices) {
     for (unsigned k = 1; k < choices || (least > 0 && k < 64); ++k) {
         const size_t other = dice() % ready.size();
         const int its = rank(ready[other]);
-        if (its < least || (its == least && ready[other]->priority > ready[best]->priority)) best = other, least = its;
+        if (its < least || (its == 0 && least == 0 && ready[other]->priority > ready[best]->priority)) best = other, least = its;
     }
     Fibre* chosen = ready[best];
     ready[best] = ready.back();
     ready.pop_back();
     return chosen;
+}
+
+// Give all others what a block has written, and fetch what they have.
+void fence_of(Block& home) {
+    for (size_t k = 0; k < arrays.size(); ++k) {
+        Copy& copy = home.copies[k];
+        for (size_t at = 0; at < arrays[k].bytes; at += 4)
+            if (copy.written(at, 4)) std::memcpy(arrays[k].at + at, &copy.own[at], 4);
+        copy.handed_over = copy.own;
+        copy.fetched.assign(arrays[k].at, arrays[k].at + arrays[k].bytes);
+    }
 }
 
 void resume(Fibre* fibre) {
@@ -133,7 +163,7 @@ void resume(Fibre* fibre) {
     if (!_setjmp(scheduler)) go_on(*fibre);
     fibre = running;  // as it was before the jump
     if (fibre->state == State::ready) ready.push_back(fibre);  // it let others run
-    if (fibre->state == State::done) fibre->home->done++;
+    if (fibre->state == State::done && ++fibre->home->done == fibre->home->fibres.size()) fence_of(*fibre->home);
 }
 
 // A barrier that all threads of a block have reached opens. They must have reached the same one.
@@ -167,6 +197,7 @@ bool finish(std::vector<Block>& together) {
         if (dice() % period == 0) shuffle();
         Fibre* fibre = choose(chosen);
         resume(fibre);
+        if (looks > PATIENCE) std::snprintf(trouble, sizeof trouble, "block %u: a thread watches memory for ever", fibre->home->number);
         if (trouble[0] || !release(*fibre->home)) return false;
     }
     for (Block& home : together) {
@@ -183,12 +214,40 @@ void let_others_run();
 
 void* shared_memory() { return running->home->memory.data(); }
 
+void* own_copy(const void* array, size_t number) {
+    const Array& whole = arrays[number];
+    return whole.bytes ? &running->home->copies[number].own[static_cast<const char*>(array) - whole.at] : const_cast<void*>(array);
+}
+
+void* fetched(const void* place, size_t bytes) {
+    const char* byte = static_cast<const char*>(place);
+    for (Copy& copy : running->home->copies) {
+        if (!copy.has(byte)) continue;
+        const size_t at = byte - copy.own.data();
+        return copy.written(at, bytes) ? &copy.own[at] : &copy.fetched[at];
+    }
+    return const_cast<void*>(place);
+}
+
+void* shared(const void* place) {
+    const char* byte = static_cast<const char*>(place);
+    for (size_t k = 0; k < arrays.size(); ++k) {
+        const Copy& copy = running->home->copies[k];
+        if (copy.has(byte)) return arrays[k].at + (byte - copy.own.data());
+    }
+    return const_cast<void*>(place);
+}
+
+void fence() { fence_of(*running->home); }
+
 void wait_for_block(int line) {
+    looks = 0;
     running->home->waiting++;
     sleep(State::at_barrier, line);
 }
 
 uint32_t exchange(int line, uint32_t value, int lane) {
+    looks = 0;
     Fibre* me = running;
     Warp& warp = me->home->warps[me->number / 32];
     uint32_t* values = warp.values[me->exchanges++ % 2];
@@ -213,12 +272,16 @@ void let_others_run() { sleep(State::ready, running->line); }
 
 void watch() {
     running->watching = true;
+    looks++;
     let_others_run();
 }
 
-const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of) {
+const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of,
+                const std::vector<Array>& given_arrays) {
     dice.seed(seed);
     trouble[0] = 0;
+    looks = 0;
+    arrays = given_arrays;
     body = given;
     body_of = of;
     blocks.x = grid;

@@ -77,12 +77,6 @@ __device__ inline void fill_tile(float* tile, int rows, Value value) {
     }
 }
 
-// Number `column` of the state that entered row j of step k: the output of the step before, or the initial state.
-__device__ inline float state_before(const Steps& steps, int k, int j, int column, const float* y, const float* h_0) {
-    if (steps.has(k - 1, j)) return __ldcg(y + steps.row(k - 1, j) * H + column);
-    return h_0 ? h_0[j * H + column] : 0.0f;
-}
-
 // The states that entered the crew's rows of step k, from number `from` on. (h_0 may lie anywhere in memory.)
 template <int WIDTH>
 __device__ inline void fill_states(float* tile, int rows, const Steps& steps, int k, int from, const float* y, const float* h_0) {

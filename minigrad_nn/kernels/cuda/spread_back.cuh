@@ -2,6 +2,12 @@
 
 #include "spread.cuh"
 
+// Number `column` of the state that entered row j of step k: the output of the step before, or the initial state.
+__device__ inline float state_before(const Steps& steps, int k, int j, int column, const float* y, const float* h_0) {
+    if (steps.has(k - 1, j)) return y[steps.row(k - 1, j) * H + column];
+    return h_0 ? h_0[j * H + column] : 0.0f;
+}
+
 // With W_hh transposed, of GATES · H columns, rows belong to units, four to a team, and a team has the columns of one gate: GATES
 // teams have a sum between them, which they put together in shared memory. Blocks have QUADS times four units.
 template <int GATES, int QUADS>
