@@ -8,6 +8,8 @@
 // launch. At a fence it hands over what it wrote and fetches what others have handed over, which __ldcg gives; plain reads give
 // the copy. Only atomics and volatile reads are at once. So a fence or an __ldcg too few gives wrong numbers here, always.
 //
+// Who reads or writes where no array is, or follows a null, ends the launch.
+//
 // Only names that stand here exist. What is not modelled: threads that stop between two instructions which wait for nobody.
 #pragma once
 #include <cmath>
@@ -48,13 +50,14 @@ void watch();  // let others run, and look again later
 
 struct Array {
     char* at;
-    size_t bytes;  // 0 where kernels only read, or no other block is there
+    size_t size;  // in bytes; 0 where kernels only read, or no other block is there
 };
 
 void* own_copy(const void* array, size_t number);  // this block's copy of the array of this number, or the array
 void* fetched(const void* place, size_t bytes);    // where to read what was fetched at the last fence, or written here since
 void* shared(const void* place);                   // where all blocks read and write
 void fence();
+void let_others_run();
 
 // Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
 // all at once if they are to be together.
@@ -105,17 +108,17 @@ T seen_by_block(T value, size_t number) {
     else return value;
 }
 
-// Launch a kernel with pointers to its arguments, as cuLaunchKernel takes them, and the bytes of arrays, with MARGIN on both sides.
+// Launch a kernel with pointers to its arguments, as cuLaunchKernel takes them, and the sizes of arrays.
 template <class... Args>
 const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, unsigned bytes, unsigned seed, int together, void** given,
-                   const size_t* sizes, size_t margin) {
+                   const size_t* sizes) {
     struct Call {
         void (*kernel)(Args...);
         void** given;
     } call{kernel, given};
     const auto each = [&]<class T>(T* value, size_t size) -> Array {
         if constexpr (is_written<T>) {
-            if (together && *value) return {reinterpret_cast<char*>(*value) - margin, size + 2 * margin};
+            if (together && *value) return {reinterpret_cast<char*>(*value), size};
         }
         return {nullptr, 0};
     };
@@ -145,7 +148,10 @@ const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, u
 // Between blocks. Fibres never run at the same time, so each of these is indivisible by itself.
 inline unsigned atomicAdd(unsigned* place, unsigned value) {
     unsigned& there = *static_cast<unsigned*>(emulator::shared(place));
-    return (there += value) - value;
+    const unsigned before = there;
+    there += value;
+    emulator::let_others_run();
+    return before;
 }
 inline void __threadfence() { emulator::fence(); }
 inline void __nanosleep(unsigned) { emulator::watch(); }

@@ -1,6 +1,9 @@
 // Runs the threads of emulator.h, each as a fibre, in a random order that a seed decides.
 #include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -44,12 +47,34 @@ struct Fibre {
     Block* home = nullptr;
 };
 
-// What a block sees of an array: its own copy, that copy as it was at the last fence, and what all blocks had then.
-struct Copy {
-    std::vector<char> own, handed_over, fetched;
+// A copy of an array that ends with a page, behind which comes one that nobody may touch.
+struct Paged {
+    size_t size, pages;
+    char *memory, *own;
 
-    bool written(size_t at, size_t bytes) const { return std::memcmp(&own[at], &handed_over[at], bytes) != 0; }  // since the fence
-    bool has(const char* place) const { return !own.empty() && place >= own.data() && place < own.data() + own.size(); }
+    explicit Paged(const Array& array) : size(array.size), pages(0), memory(nullptr), own(nullptr) {
+        if (!size) return;
+        const size_t page = sysconf(_SC_PAGESIZE);
+        pages = (size + page - 1) / page * page + page;
+        memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
+        own = memory + pages - page - size;
+        std::memset(memory, 0xff, own - memory);  // NaN
+        std::memcpy(own, array.at, size);
+    }
+    Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
+    ~Paged() {
+        if (memory) munmap(memory, pages);
+    }
+};
+
+// What a block sees of an array: its own copy, that copy as it was at the last fence, and what all blocks had then.
+struct Copy : Paged {
+    std::vector<char> handed_over, fetched;
+
+    explicit Copy(const Array& array) : Paged(array), handed_over(own, own + size), fetched(handed_over) {}
+    bool written(size_t at, size_t bytes) const { return std::memcmp(own + at, &handed_over[at], bytes) != 0; }  // since the fence
+    bool has(const char* place) const { return place >= own && place < own + size; }
 };
 
 struct Block {
@@ -67,6 +92,7 @@ Fibre* running;
 std::vector<Fibre*> ready;
 std::vector<Array> arrays;
 unsigned looks;  // at memory, since somebody did something else
+unsigned long long opened;  // barriers, in this launch
 void (*body)(void*);
 void* body_of;
 char trouble[256];
@@ -108,10 +134,7 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     const float nan = std::numeric_limits<float>::quiet_NaN();
     home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
     home.copies.clear();
-    for (const Array& each : arrays) {
-        const std::vector<char> whole(each.at, each.at + each.bytes);
-        home.copies.push_back({whole, whole, whole});
-    }
+    for (const Array& each : arrays) home.copies.emplace_back(each);
     for (unsigned k = 0; k < size; ++k) {
         Fibre& fibre = home.fibres[k];
         fibre.number = k;
@@ -148,12 +171,35 @@ Fibre* choose(unsigned choices) {
 void fence_of(Block& home) {
     for (size_t k = 0; k < arrays.size(); ++k) {
         Copy& copy = home.copies[k];
-        for (size_t at = 0; at < arrays[k].bytes; at += 4)
-            if (copy.written(at, 4)) std::memcpy(arrays[k].at + at, &copy.own[at], 4);
-        copy.handed_over = copy.own;
-        copy.fetched.assign(arrays[k].at, arrays[k].at + arrays[k].bytes);
+        for (size_t at = 0; at < copy.size; at += 4)
+            if (copy.written(at, 4)) std::memcpy(arrays[k].at + at, copy.own + at, 4);
+        copy.handed_over.assign(copy.own, copy.own + copy.size);
+        copy.fetched.assign(arrays[k].at, arrays[k].at + copy.size);
     }
 }
+
+// While this is there, a fibre that touches memory which is not there is stopped, and the launch with it.
+struct Watch {
+    struct sigaction before[2];
+    stack_t stack_before;
+    std::vector<char> room = std::vector<char>(64 * 1024);
+
+    Watch() {
+        const stack_t stack = {room.data(), 0, room.size()};
+        struct sigaction action = {};
+        action.sa_flags = SA_ONSTACK | SA_NODEFER;
+        action.sa_handler = [](int) {
+            std::snprintf(trouble, sizeof trouble, "block %u, thread %u: read or wrote beyond an array", running->home->number, running->number);
+            _longjmp(scheduler, 1);
+        };
+        sigaltstack(&stack, &stack_before);
+        sigaction(SIGSEGV, &action, &before[0]), sigaction(SIGBUS, &action, &before[1]);
+    }
+    ~Watch() {
+        sigaction(SIGSEGV, &before[0], nullptr), sigaction(SIGBUS, &before[1], nullptr);
+        sigaltstack(&stack_before, nullptr);
+    }
+};
 
 void resume(Fibre* fibre) {
     running = fibre;
@@ -177,6 +223,7 @@ bool release(Block& home) {
         }
     }
     home.waiting = 0;
+    opened++;
     for (Fibre& each : home.fibres) wake(each);
     return true;
 }
@@ -210,21 +257,20 @@ bool finish(std::vector<Block>& together) {
 
 }  // namespace
 
-void let_others_run();
-
 void* shared_memory() { return running->home->memory.data(); }
 
 void* own_copy(const void* array, size_t number) {
     const Array& whole = arrays[number];
-    return whole.bytes ? &running->home->copies[number].own[static_cast<const char*>(array) - whole.at] : const_cast<void*>(array);
+    return whole.size ? running->home->copies[number].own : const_cast<void*>(array);
 }
 
 void* fetched(const void* place, size_t bytes) {
     const char* byte = static_cast<const char*>(place);
     for (Copy& copy : running->home->copies) {
         if (!copy.has(byte)) continue;
-        const size_t at = byte - copy.own.data();
-        return copy.written(at, bytes) ? &copy.own[at] : &copy.fetched[at];
+        const size_t at = byte - copy.own;
+        if (at + bytes > copy.size) break;  // let it touch what it may not
+        return copy.written(at, bytes) ? copy.own + at : &copy.fetched[at];
     }
     return const_cast<void*>(place);
 }
@@ -233,7 +279,7 @@ void* shared(const void* place) {
     const char* byte = static_cast<const char*>(place);
     for (size_t k = 0; k < arrays.size(); ++k) {
         const Copy& copy = running->home->copies[k];
-        if (copy.has(byte)) return arrays[k].at + (byte - copy.own.data());
+        if (copy.has(byte)) return arrays[k].at + (byte - copy.own);
     }
     return const_cast<void*>(place);
 }
@@ -280,8 +326,9 @@ const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, boo
                 const std::vector<Array>& given_arrays) {
     dice.seed(seed);
     trouble[0] = 0;
-    looks = 0;
+    looks = opened = 0;
     arrays = given_arrays;
+    const Watch watch;
     body = given;
     body_of = of;
     blocks.x = grid;
@@ -301,3 +348,5 @@ const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, boo
 }
 
 }  // namespace emulator
+
+extern "C" unsigned long long barriers() { return emulator::opened; }
