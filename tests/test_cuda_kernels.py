@@ -230,11 +230,19 @@ def test_large_sizes(kind: str, H: int, emulator: Emulator) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh"])
-def test_without_keeping_the_values_are_the_same(kind: str, emulator: Emulator) -> None:
+@pytest.mark.parametrize("spread_out", [False, True], ids=["d1", "d2"])
+def test_without_keeping_the_values_are_the_same(kind: str, spread_out: bool, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what would be kept is not written."""
+    if spread_out:
+        spread_over(3, emulator, monkeypatch)
     c = case(1, kind, SIZES[kind][1], [3, 2, 2], everything=True)
-    want = compute(c, cuda)
+    want, made = compute(c, cuda), []
+    module = getattr(cuda, c.family)
+    project = module.projected
+    monkeypatch.setattr(module, "projected", lambda x, w_ih: made.append(project(x, w_ih)) or made[0])
     for name, value in compute(c, cuda, keep=False).items():
         assert np.array_equal(value, want[name]), name
+    assert kind == "tanh" or np.array_equal(made[0], project(c.inputs["x"], c.inputs["w_ih"]))
 
 
 @needs_compiler
@@ -245,6 +253,27 @@ def test_the_order_of_threads_makes_no_difference(kind: str, emulator: Emulator)
     for _ in range(5):
         for name, value in compute(c, cuda).items():
             assert np.array_equal(value, want[name]), name
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["lstm", "gru", "tanh"])
+def test_a_step_waits_once_for_all_threads(kind: str, emulator: Emulator) -> None:
+    c = case(3, kind, SIZES[kind][-1], [3, 2, 2], everything=True)
+    compute(c, cuda)
+    assert emulator.barriers == [0, c.steps.N, c.steps.N]  # of the table, forward, backward: a row of a step is a block's
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["lstm", "gru", "tanh"])
+def test_crews_wait_no_more_than_they_must(kind: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each step at which a crew has rows, once for each other; and blocks twice for each tile, the first time forward but once."""
+    spread_over(7, emulator, monkeypatch)
+    c, H = case(4, kind, 6, [9, 9, 8, 2, 1]), 6
+    compute(c, cuda)
+    for kernel, waited, name in zip(getattr(cuda, c.family).kernels(backend.CPU, H), emulator.barriers[1:], emulator.launched[1:]):
+        tiles = [-(-len(range(crew, size, kernel.crews)) // spread.TILE) for size in c.steps.sizes for crew in range(kernel.crews)]
+        assert kernel.crews > 1 and kernel.function == name
+        assert waited == kernel.blocks * sum(2 * each + 2 - ("forward" in name) for each in tiles if each)
 
 
 @needs_compiler
@@ -386,14 +415,21 @@ def test_arguments_that_a_launch_would_misread(given: Any, monkeypatch: pytest.M
 
 
 class Removal(NamedTuple):
-    """A barrier in a source, by its place among them."""
+    """What makes a block wait for others, or see what they wrote, in a source: by its place there."""
 
     file: str
     place: int
 
 
-BARRIER = re.compile(r"__syncthreads\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);")
-REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(BARRIER.findall(launch.read(file))))]
+BARRIERS = (r"__syncthreads\(\);|__threadfence\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);", r"volatile ", r"__ldcg(?=\()")
+
+
+def barriers(source: str) -> list[tuple[int, int, str]]:
+    """Where each begins and ends, and what is left without it."""
+    return [(*each.span(), left) for pattern, left in zip(BARRIERS, (";", "", "*")) for each in re.finditer(pattern, source)]
+
+
+REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(barriers(launch.read(file))))]
 
 
 def without(removal: Removal) -> Callable[[str], str]:
@@ -403,8 +439,8 @@ def without(removal: Removal) -> Callable[[str], str]:
     def change(source: str) -> str:
         if not source.endswith(whole):
             return source
-        found = list(BARRIER.finditer(source))[removal.place]
-        return source[: found.start()] + ";" + source[found.end() :]
+        start, end, left = barriers(source)[removal.place]
+        return source[:start] + left + source[end:]
 
     return change
 
@@ -418,10 +454,23 @@ def test_every_barrier_is_needed(removal: Removal, emulator: Emulator, monkeypat
     if "spread" in removal.file:
         spread_over(3, emulator, monkeypatch)
         monkeypatch.setattr(spread, "WARPS", 4)  # so that there is one crew, of several blocks
-    H = SIZES[kind][-1] if "spread" not in removal.file or kind == "tanh" else 6
-    c = case(7, kind, H, [5, 5, 1], everything=True)
-    want = reference(c)
-    assert any(wrong(compute(c, cuda), want) for _ in range(40)), f"nobody misses barrier {removal.place} of {removal.file}"
+    large = SIZES[kind][-1]
+    sizes = (large, large) if "spread" not in removal.file else (large, 36) if kind == "tanh" else (6, 8)
+    cases = [case(7, kind, H, [5, 5, 1], everything=True) for H in sizes]
+    want = [reference(each) for each in cases]
+    for _ in range(20):
+        if any(differ(each, expected) for each, expected in zip(cases, want)):
+            return
+    pytest.fail(f"nobody misses barrier {removal.place} of {removal.file}")
+
+
+def differ(c: Case, want: dict[str, Any]) -> bool:
+    """Whether something goes wrong: numbers, or threads that wait for ever."""
+    try:
+        return bool(wrong(compute(c, cuda), want))
+    except RuntimeError as problem:
+        assert "for ever" in str(problem)
+        return True
 
 
 # ----------------------------------------------------------------------------------------------------- the emulator itself
@@ -470,9 +519,13 @@ def test_the_emulator_waits_at_barriers_and_sees_where_one_is_missing() -> None:
         (("__syncthreads();", "if (threadIdx.x < 40) __syncthreads();"), "at line .* or no more"),
         (("__syncthreads();", "if (threadIdx.x < 40) __syncthreads();\nelse __syncthreads();"), "others at line"),
         (("__syncthreads();", "if (threadIdx.x < 40) __shfl_sync(0xffffffff, 1, 0, 32);"), "for ever"),
-        (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "wrote beyond"),
+        (("__syncthreads();", "while (x[0] > 0.0f) __nanosleep(20);"), "watches memory for ever"),
+        (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "read or wrote beyond"),
+        (("x[threadIdx.x]", "x[threadIdx.x + 1]"), "read or wrote beyond"),
+        (("x[threadIdx.x]", "static_cast<const float*>(nullptr)[threadIdx.x]"), "read or wrote beyond"),
+        (("y[threadIdx.x]", "y[int(threadIdx.x) - 1]"), "wrote before"),
     ],
-    ids=["ended", "elsewhere", "for ever", "beyond"],
+    ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "before"],
 )
 def test_the_emulator_refuses(change: tuple[str, str], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):

@@ -1,7 +1,7 @@
 """CUDA sources on a processor: compiled by g++ against emulator.h, each thread a fibre, in a random order.
 
 `Emulator` is a launcher, see minigrad_nn/kernels/cuda/launch.py: the code that drives a GPU drives it unchanged. It is
-stricter: types of arguments are compared with the kernel's own, and writing past the end of an array is an error.
+stricter: types of arguments are compared with the kernel's own, and reading or writing past the end of an array is an error.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import mmap
 import re
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from minigrad_nn.kernels.cuda.launch import Kernel
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O1", "-fPIC", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Werror=return-type")
-MARGIN = 64  # numbers around every array that a kernel must leave alone
+LIBRARY = ctypes.CDLL(None, use_errno=True)
 CANARY = np.uint32(0x7FC0BEEF)  # as a float, NaN: who reads it spoils the result
 
 
@@ -61,16 +62,18 @@ def functions_of(source: str) -> list[str]:
 def library(source: str) -> Any:
     """A CUDA source as a shared library with a function `launch_NAME` and `signature_NAME` for each kernel."""
     name = _folder() / hashlib.sha256(source.encode()).hexdigest()[:16]
+    source = re.sub(r"\*static_cast<volatile \w+\*>\((\w+)\)", r"read_volatile(\1)", source)
     source = re.sub(r"extern\s+__shared__\s+(\w+)\s+(\w+)\[\];", r"\1* const \2 = static_cast<\1*>(emulator::shared_memory());", source)
     wrappers = [
         f'extern "C" const char* signature_{each}() {{ return emulator::signature({each}); }}\n'
-        f'extern "C" const char* launch_{each}(unsigned grid, unsigned size, unsigned bytes, unsigned seed, int together, void** given) '
-        f"{{ return emulator::launch({each}, grid, size, bytes, seed, together, given); }}\n"
+        f'extern "C" const char* launch_{each}(unsigned grid, unsigned size, unsigned bytes, unsigned seed, int together, void** given, '
+        f"const size_t* sizes) {{ return emulator::launch({each}, grid, size, bytes, seed, together, given, sizes); }}\n"
         for each in functions_of(source)
     ]
     name.with_suffix(".cpp").write_text(f'#include "emulator.h"\n{source}\n{"".join(wrappers)}', encoding="utf-8")
     _compile("-shared", str(name.with_suffix(".cpp")), str(_folder() / "scheduler.o"), "-o", str(name.with_suffix(".so")))
     loaded = ctypes.CDLL(str(name.with_suffix(".so")))
+    loaded.barriers.restype = ctypes.c_ulonglong
     for each in functions_of(source):
         getattr(loaded, f"signature_{each}").restype = ctypes.c_char_p
         getattr(loaded, f"launch_{each}").restype = ctypes.c_char_p
@@ -83,19 +86,26 @@ def held(array: Any) -> Any:
 
 
 class Guarded:
-    """A copy of an array with a margin on both sides, for a kernel to work on."""
+    """A copy of an array for a kernel to work on, in pages of its own: none can be touched behind its end, or before these pages."""
 
     def __init__(self, array: Any) -> None:
         self.array = held(array)
-        self.room = np.full(self.array.size + 2 * MARGIN, CANARY, np.uint32)
-        self.inner = self.room[MARGIN : MARGIN + self.array.size].view(self.array.dtype)
+        pages = -(-self.array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        self.memory = mmap.mmap(-1, pages + 2 * mmap.PAGESIZE)
+        whole = np.frombuffer(self.memory, np.uint32)
+        self.room = whole[mmap.PAGESIZE // 4 : (mmap.PAGESIZE + pages) // 4]
+        self.room[:] = CANARY
+        self.margin = self.room.size - self.array.size
+        self.inner = self.room[self.margin :].view(self.array.dtype)
         self.inner[:] = self.array.reshape(-1)
+        for guard in (whole.ctypes.data, whole.ctypes.data + mmap.PAGESIZE + pages):
+            if LIBRARY.mprotect(ctypes.c_void_p(guard), mmap.PAGESIZE, 0):
+                raise OSError(ctypes.get_errno(), "mprotect")
 
     def end(self, what: str) -> None:
-        """Hand the results over; RuntimeError where the margin was written to."""
-        margins = np.concatenate([self.room[:MARGIN], self.room[MARGIN + self.array.size :]])
-        if not (margins == CANARY).all():
-            raise RuntimeError(f"{what} wrote beyond an array of shape {self.array.shape}")
+        """Hand the results over; RuntimeError where something was written before the array."""
+        if not (self.room[: self.margin] == CANARY).all():
+            raise RuntimeError(f"{what} wrote before an array of shape {self.array.shape}")
         self.array[...] = self.inner.reshape(self.array.shape)
 
 
@@ -108,6 +118,7 @@ class Emulator:
     def __init__(self, seed: int = 0, change: Callable[[str], str] = str) -> None:
         self.seed, self.change = seed, change
         self.launched: list[str] = []
+        self.barriers: list[int] = []  # how many opened in each launch, in all blocks
 
     def limits(self, xp: Any) -> tuple[int, int]:
         """Shared memory of a block in bytes, and how many blocks can be there at once."""
@@ -123,11 +134,13 @@ class Emulator:
             raise TypeError(f"{name} takes {wanted}, got {got}")
         cells = [_cell(each, copy) for each, copy in zip(arguments, guarded)]
         pointers = (ctypes.c_void_p * len(cells))(*[cell.ctypes.data for cell in cells])
+        sizes = (ctypes.c_size_t * len(cells))(*[copy.inner.nbytes if copy is not None else 0 for copy in guarded])
         self.seed += 1
         self.launched.append(name)
         problem = getattr(compiled, f"launch_{name}")(
-            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers
+            blocks, kernel.threads, kernel.shared_bytes, self.seed, int(kernel.blocks > 0), pointers, sizes
         )  # fmt: skip
+        self.barriers.append(compiled.barriers())
         if problem:
             raise RuntimeError(f"{name}: {problem.decode()}")
         for copy in guarded:

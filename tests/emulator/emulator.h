@@ -4,8 +4,13 @@
 // exchange within its warp, or in a loop that watches memory. Then another one is chosen at random (scheduler.cpp). Threads
 // so meet in orders that are rare on a GPU, and whoever forgot to wait reads what is not there yet: shared memory starts as NaN.
 //
-// Only names that stand here exist. What is not modelled: memory that other blocks see late, and threads that stop between
-// two instructions which wait for nobody.
+// What a block writes to arrays, blocks that are there with it see as late as CUDA allows: each has a copy of its own, as of the
+// launch. At a fence it hands over what it wrote and fetches what others have handed over, which __ldcg gives; plain reads give
+// the copy. Only atomics and volatile reads are at once. So a fence or an __ldcg too few gives wrong numbers here, always.
+//
+// Who reads or writes where no array is, or follows a null, ends the launch.
+//
+// Only names that stand here exist. What is not modelled: threads that stop between two instructions which wait for nobody.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -14,6 +19,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -50,9 +56,21 @@ float to_tf32(float x);
 void tensor_core(int line, float* product, float4 left, float2 right);  // as a tensor core does for a warp: see tensor.cuh
 void watch();  // let others run, and look again later
 
+struct Array {
+    char* at;
+    size_t size;  // in bytes; 0 where kernels only read, or no other block is there
+};
+
+void* own_copy(const void* array, size_t number);  // this block's copy of the array of this number, or the array
+void* fetched(const void* place, size_t bytes);    // where to read what was fetched at the last fence, or written here since
+void* shared(const void* place);                   // where all blocks read and write
+void fence();
+void let_others_run();
+
 // Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
 // all at once if they are to be together.
-const char* run(unsigned blocks, unsigned threads, unsigned shared_bytes, unsigned seed, bool together, void (*body)(void*), void* of);
+const char* run(unsigned blocks, unsigned threads, unsigned shared_bytes, unsigned seed, bool together, void (*body)(void*), void* of,
+                const std::vector<Array>& arrays);
 
 template <class T>
 T read_lane(int line, T value, int lane) {
@@ -89,18 +107,38 @@ const char* signature(void (*)(Args...)) {
     return text;
 }
 
-// Launch a kernel with pointers to its arguments, as cuLaunchKernel takes them.
+template <class T>
+constexpr bool is_written = std::is_pointer_v<T> && !std::is_const_v<std::remove_pointer_t<T>>;
+
+template <class T>
+T seen_by_block(T value, size_t number) {
+    if constexpr (is_written<T>) return value ? static_cast<T>(own_copy(value, number)) : value;
+    else return value;
+}
+
+// Launch a kernel with pointers to its arguments, as cuLaunchKernel takes them, and the sizes of arrays.
 template <class... Args>
-const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, unsigned bytes, unsigned seed, int together, void** given) {
+const char* launch(void (*kernel)(Args...), unsigned blocks, unsigned threads, unsigned bytes, unsigned seed, int together, void** given,
+                   const size_t* sizes) {
     struct Call {
         void (*kernel)(Args...);
-        std::tuple<Args...> arguments;
+        void** given;
+    } call{kernel, given};
+    const auto each = [&]<class T>(T* value, size_t size) -> Array {
+        if constexpr (is_written<T>) {
+            if (together && *value) return {reinterpret_cast<char*>(*value), size};
+        }
+        return {nullptr, 0};
     };
-    Call call{kernel, [&]<size_t... place>(std::index_sequence<place...>) {
-                  return std::tuple<Args...>{*static_cast<Args*>(given[place])...};
-              }(std::index_sequence_for<Args...>{})};
-    auto body = [](void* of) { std::apply(static_cast<Call*>(of)->kernel, static_cast<Call*>(of)->arguments); };
-    return run(blocks, threads, bytes, seed, together != 0, body, &call);
+    auto body = [](void* of) {
+        const Call& call = *static_cast<Call*>(of);
+        [&]<size_t... k>(std::index_sequence<k...>) {
+            call.kernel(seen_by_block(*static_cast<Args*>(call.given[k]), k)...);
+        }(std::index_sequence_for<Args...>{});
+    };
+    return [&]<size_t... k>(std::index_sequence<k...>) {
+        return run(blocks, threads, bytes, seed, together != 0, body, &call, {each(static_cast<Args*>(given[k]), sizes[k])...});
+    }(std::index_sequence_for<Args...>{});
 }
 
 }  // namespace emulator
@@ -122,13 +160,16 @@ inline float to_tf32(float x) { return emulator::to_tf32(x); }
 
 // Between blocks. Fibres never run at the same time, so each of these is indivisible by itself.
 inline unsigned atomicAdd(unsigned* place, unsigned value) {
-    unsigned old = *place;
-    *place += value;
-    return old;
+    unsigned& there = *static_cast<unsigned*>(emulator::shared(place));
+    const unsigned before = there;
+    there += value;
+    emulator::let_others_run();
+    return before;
 }
-inline void __threadfence() {}
+inline void __threadfence() { emulator::fence(); }
 inline void __nanosleep(unsigned) { emulator::watch(); }
 template <class T>
-inline T __ldcg(const T* place) { return *place; }
+inline T __ldcg(const T* place) { return *static_cast<T*>(emulator::fetched(place, sizeof(T))); }
+// `*static_cast<volatile T*>(place)` becomes read_volatile(place) before compiling.
 template <class T>
-inline void __stcg(T* place, T value) { *place = value; }
+inline T read_volatile(const T* place) { return *static_cast<T*>(emulator::shared(place)); }

@@ -1,9 +1,13 @@
 // Runs the threads of emulator.h, each as a fibre, in a random order that a seed decides.
 #include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <random>
@@ -18,6 +22,7 @@ dim3 thread, block, threads, blocks;
 namespace {
 
 constexpr size_t STACK = 64 * 1024;
+constexpr unsigned PATIENCE = 300000;  // looks at memory that nobody has changed
 
 enum class State { ready, at_barrier, in_exchange, done };
 
@@ -42,8 +47,39 @@ struct Fibre {
     Block* home = nullptr;
 };
 
+// A copy of an array that ends with a page, behind which comes one that nobody may touch.
+struct Paged {
+    size_t size, pages;
+    char *memory, *own;
+
+    explicit Paged(const Array& array) : size(array.size), pages(0), memory(nullptr), own(nullptr) {
+        if (!size) return;
+        const size_t page = sysconf(_SC_PAGESIZE);
+        pages = (size + page - 1) / page * page + page;
+        memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
+        own = memory + pages - page - size;
+        std::memset(memory, 0xff, own - memory);  // NaN
+        std::memcpy(own, array.at, size);
+    }
+    Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
+    ~Paged() {
+        if (memory) munmap(memory, pages);
+    }
+};
+
+// What a block sees of an array: its own copy, that copy as it was at the last fence, and what all blocks had then.
+struct Copy : Paged {
+    std::vector<char> handed_over, fetched;
+
+    explicit Copy(const Array& array) : Paged(array), handed_over(own, own + size), fetched(handed_over) {}
+    bool written(size_t at, size_t bytes) const { return std::memcmp(own + at, &handed_over[at], bytes) != 0; }  // since the fence
+    bool has(const char* place) const { return place >= own && place < own + size; }
+};
+
 struct Block {
     unsigned number = 0;
+    std::vector<Copy> copies;
     std::vector<Fibre> fibres;
     std::vector<Warp> warps;
     std::vector<float4> memory;
@@ -54,6 +90,9 @@ std::mt19937 dice;
 jmp_buf scheduler;
 Fibre* running;
 std::vector<Fibre*> ready;
+std::vector<Array> arrays;
+unsigned looks;  // at memory, since somebody did something else
+unsigned long long opened;  // barriers, in this launch
 void (*body)(void*);
 void* body_of;
 char trouble[256];
@@ -63,6 +102,7 @@ size_t stacks_size;
 void entry() {
     body(body_of);
     running->state = State::done;
+    looks = 0;
     _longjmp(scheduler, 1);
 }
 
@@ -93,6 +133,8 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     home.warps = std::vector<Warp>((size + 31) / 32);
     const float nan = std::numeric_limits<float>::quiet_NaN();
     home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    home.copies.clear();
+    for (const Array& each : arrays) home.copies.emplace_back(each);
     for (unsigned k = 0; k < size; ++k) {
         Fibre& fibre = home.fibres[k];
         fibre.number = k;
@@ -117,13 +159,47 @@ Fibre* choose(unsigned choices) {
     for (unsigned k = 1; k < choices || (least > 0 && k < 64); ++k) {
         const size_t other = dice() % ready.size();
         const int its = rank(ready[other]);
-        if (its < least || (its == least && ready[other]->priority > ready[best]->priority)) best = other, least = its;
+        if (its < least || (its == 0 && least == 0 && ready[other]->priority > ready[best]->priority)) best = other, least = its;
     }
     Fibre* chosen = ready[best];
     ready[best] = ready.back();
     ready.pop_back();
     return chosen;
 }
+
+// Give all others what a block has written, and fetch what they have.
+void fence_of(Block& home) {
+    for (size_t k = 0; k < arrays.size(); ++k) {
+        Copy& copy = home.copies[k];
+        for (size_t at = 0; at < copy.size; at += 4)
+            if (copy.written(at, 4)) std::memcpy(arrays[k].at + at, copy.own + at, 4);
+        copy.handed_over.assign(copy.own, copy.own + copy.size);
+        copy.fetched.assign(arrays[k].at, arrays[k].at + copy.size);
+    }
+}
+
+// While this is there, a fibre that touches memory which is not there is stopped, and the launch with it.
+struct Watch {
+    struct sigaction before[2];
+    stack_t stack_before;
+    std::vector<char> room = std::vector<char>(64 * 1024);
+
+    Watch() {
+        const stack_t stack = {room.data(), 0, room.size()};
+        struct sigaction action = {};
+        action.sa_flags = SA_ONSTACK | SA_NODEFER;
+        action.sa_handler = [](int) {
+            std::snprintf(trouble, sizeof trouble, "block %u, thread %u: read or wrote beyond an array", running->home->number, running->number);
+            _longjmp(scheduler, 1);
+        };
+        sigaltstack(&stack, &stack_before);
+        sigaction(SIGSEGV, &action, &before[0]), sigaction(SIGBUS, &action, &before[1]);
+    }
+    ~Watch() {
+        sigaction(SIGSEGV, &before[0], nullptr), sigaction(SIGBUS, &before[1], nullptr);
+        sigaltstack(&stack_before, nullptr);
+    }
+};
 
 void resume(Fibre* fibre) {
     running = fibre;
@@ -133,7 +209,7 @@ void resume(Fibre* fibre) {
     if (!_setjmp(scheduler)) go_on(*fibre);
     fibre = running;  // as it was before the jump
     if (fibre->state == State::ready) ready.push_back(fibre);  // it let others run
-    if (fibre->state == State::done) fibre->home->done++;
+    if (fibre->state == State::done && ++fibre->home->done == fibre->home->fibres.size()) fence_of(*fibre->home);
 }
 
 // A barrier that all threads of a block have reached opens. They must have reached the same one.
@@ -147,6 +223,7 @@ bool release(Block& home) {
         }
     }
     home.waiting = 0;
+    opened++;
     for (Fibre& each : home.fibres) wake(each);
     return true;
 }
@@ -167,6 +244,7 @@ bool finish(std::vector<Block>& together) {
         if (dice() % period == 0) shuffle();
         Fibre* fibre = choose(chosen);
         resume(fibre);
+        if (looks > PATIENCE) std::snprintf(trouble, sizeof trouble, "block %u: a thread watches memory for ever", fibre->home->number);
         if (trouble[0] || !release(*fibre->home)) return false;
     }
     for (Block& home : together) {
@@ -179,16 +257,43 @@ bool finish(std::vector<Block>& together) {
 
 }  // namespace
 
-void let_others_run();
-
 void* shared_memory() { return running->home->memory.data(); }
 
+void* own_copy(const void* array, size_t number) {
+    const Array& whole = arrays[number];
+    return whole.size ? running->home->copies[number].own : const_cast<void*>(array);
+}
+
+void* fetched(const void* place, size_t bytes) {
+    const char* byte = static_cast<const char*>(place);
+    for (Copy& copy : running->home->copies) {
+        if (!copy.has(byte)) continue;
+        const size_t at = byte - copy.own;
+        if (at + bytes > copy.size) break;  // let it touch what it may not
+        return copy.written(at, bytes) ? copy.own + at : &copy.fetched[at];
+    }
+    return const_cast<void*>(place);
+}
+
+void* shared(const void* place) {
+    const char* byte = static_cast<const char*>(place);
+    for (size_t k = 0; k < arrays.size(); ++k) {
+        const Copy& copy = running->home->copies[k];
+        if (copy.has(byte)) return arrays[k].at + (byte - copy.own);
+    }
+    return const_cast<void*>(place);
+}
+
+void fence() { fence_of(*running->home); }
+
 void wait_for_block(int line) {
+    looks = 0;
     running->home->waiting++;
     sleep(State::at_barrier, line);
 }
 
 uint32_t exchange(int line, uint32_t value, int lane) {
+    looks = 0;
     Fibre* me = running;
     Warp& warp = me->home->warps[me->number / 32];
     uint32_t* values = warp.values[me->exchanges++ % 2];
@@ -213,12 +318,17 @@ void let_others_run() { sleep(State::ready, running->line); }
 
 void watch() {
     running->watching = true;
+    looks++;
     let_others_run();
 }
 
-const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of) {
+const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of,
+                const std::vector<Array>& given_arrays) {
     dice.seed(seed);
     trouble[0] = 0;
+    looks = opened = 0;
+    arrays = given_arrays;
+    const Watch watch;
     body = given;
     body_of = of;
     blocks.x = grid;
@@ -269,3 +379,5 @@ void tensor_core(int line, float* product, float4 left, float2 right) {
 }
 
 }  // namespace emulator
+
+extern "C" unsigned long long barriers() { return emulator::opened; }

@@ -64,6 +64,30 @@ def test_more_tensors_than_a_table_has_room_for(name):
         np.testing.assert_allclose(other, one, 1e-12, 1e-12)
 
 
+def test_tensors_of_which_a_thread_has_several_elements(monkeypatch):
+    monkeypatch.setattr(tensors, "BLOCKS", 2)
+    monkeypatch.setattr(tensors, "BLOCKS_OF_SUMS", 1)
+    for name in ("SGD", "Adam"):
+        for one, other in zip(trained(name, "cpu", "float64"), trained(name, ON, "float64"), strict=True):
+            np.testing.assert_allclose(other, one, 1e-12, 1e-12)
+
+
+def test_a_largest_square_that_is_nan_stays():
+    found = []
+    for where in ("cpu", ON):
+        p = mg.tensor([1.0, 2.0], device=where, requires_grad=True)
+        optimiser = mg.optim.Adam([p], lr=0.1, amsgrad=True)
+        for largest in (0.0, float("nan")):
+            p.grad = mg.tensor([3.0, 4.0], device=where)
+            optimiser.step()
+            optimiser.state[p]["max_exp_avg_sq"][0] += largest
+        p.grad = mg.tensor([3.0, 4.0], device=where)
+        optimiser.step()
+        found.append(host(p))
+    np.testing.assert_allclose(found[1], found[0], 1e-6)
+    assert np.isnan(found[0]).tolist() == [True, False]
+
+
 def test_inf_and_nan_go_where_they_go_one_by_one():
     bad = [np.array([np.nan, np.inf, -np.inf, 1.0, 0.0], np.float32)]
     for name in MORE:
