@@ -98,8 +98,8 @@ def case(seed: int, kind: str, H: int, sizes: list[int] | None = None, everythin
 def compute(c: Case, family: Any, dtype: Any = np.float32, keep: bool = True) -> dict[str, Any]:
     """Results and gradients of a case from the kernels of a package, `kernels` or `cuda`; a gradient is named with a d."""
     kernel = getattr(family, c.family)
-    get = lambda name: c.inputs[name].astype(dtype) if name in c.inputs else None
-    d = lambda name: c.given[name].astype(dtype) if name in c.given else None
+    get = lambda name: c.inputs[name].astype(dtype, copy=False) if name in c.inputs else None
+    d = lambda name: c.given[name].astype(dtype, copy=False) if name in c.given else None
     weights = tuple(get(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     x, h_0 = get("x"), get("h_0")
     if c.family == "lstm":
@@ -241,6 +241,19 @@ def test_views_are_taken_as_they_are(emulator: Emulator) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("design", ["d1", "d2"])
+def test_arrays_may_begin_anywhere(design: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel fetches four numbers at a time, it has made itself; views begin at any number."""
+    if design == "d2":
+        spread_over(6, emulator, monkeypatch)
+    odd = lambda array: np.concatenate([np.zeros(1, array.dtype), array.reshape(-1)])[1:].reshape(array.shape)
+    for kind in ("lstm", "gru", "tanh"):
+        c = case(8, kind, 8, [3, 2, 2], everything=True)
+        moved = c._replace(inputs={k: odd(v) for k, v in c.inputs.items()}, given={k: odd(v) for k, v in c.given.items()})
+        assert wrong(compute(moved, cuda), reference(c)) == [], kind
+
+
+@needs_compiler
 def test_saved_can_be_used_twice_and_results_share_no_memory(emulator: Emulator) -> None:
     for kind in ("lstm", "gru", "tanh"):
         c = case(4, kind, SIZES[kind][1], [3, 2, 1], everything=True)
@@ -307,7 +320,7 @@ class Moved:
     def __init__(self, array: Any) -> None:
         self.array = array
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any, copy: bool) -> Any:
         return self.array
 
 
@@ -445,9 +458,11 @@ def test_the_emulator_waits_at_barriers_and_sees_where_one_is_missing() -> None:
         (("__syncthreads();", "if (threadIdx.x < 40) __syncthreads();"), "at line .* or no more"),
         (("__syncthreads();", "if (threadIdx.x < 40) __syncthreads();\nelse __syncthreads();"), "others at line"),
         (("__syncthreads();", "if (threadIdx.x < 40) __shfl_sync(0xffffffff, 1, 0, 32);"), "for ever"),
-        (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "wrote beyond"),
+        (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "wrote beyond an array"),
+        (("room[threadIdx.x] =", "room[threadIdx.x + 1] ="), "wrote beyond its shared memory"),
+        (("= x[threadIdx.x]", "= __ldcg(reinterpret_cast<const float4*>(x + 1)).x"), "odd address"),
     ],
-    ids=["ended", "elsewhere", "for ever", "beyond"],
+    ids=["ended", "elsewhere", "for ever", "beyond", "beyond shared memory", "odd address"],
 )
 def test_the_emulator_refuses(change: tuple[str, str], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):

@@ -1,7 +1,8 @@
 """CUDA sources on a processor: compiled by g++ against emulator.h, each thread a fibre, in a random order.
 
 `Emulator` is a launcher, see minigrad_nn/kernels/cuda/launch.py: the code that drives a GPU drives it unchanged. It is
-stricter: types of arguments are compared with the kernel's own, and writing past the end of an array is an error.
+stricter: types of arguments are compared with the kernel's own, and writing past the end of an array, or of the shared memory
+that was asked for, is an error.
 """
 
 from __future__ import annotations
@@ -83,17 +84,19 @@ def held(array: Any) -> Any:
 
 
 class Guarded:
-    """A copy of an array with a margin on both sides, for a kernel to work on."""
+    """A copy of an array with a margin on both sides, for a kernel to work on; it begins at as odd an address as the array."""
 
     def __init__(self, array: Any) -> None:
         self.array = held(array)
-        self.room = np.full(self.array.size + 2 * MARGIN, CANARY, np.uint32)
-        self.inner = self.room[MARGIN : MARGIN + self.array.size].view(self.array.dtype)
+        self.room = np.full(self.array.size + 2 * MARGIN + 8, CANARY, np.uint32)
+        odd = (self.array.ctypes.data - self.room.ctypes.data) // 4 % 4  # of four numbers that can be fetched in one go
+        self.begin = MARGIN + odd
+        self.inner = self.room[self.begin : self.begin + self.array.size].view(self.array.dtype)
         self.inner[:] = self.array.reshape(-1)
 
     def end(self, what: str) -> None:
         """Hand the results over; RuntimeError where the margin was written to."""
-        margins = np.concatenate([self.room[:MARGIN], self.room[MARGIN + self.array.size :]])
+        margins = np.concatenate([self.room[: self.begin], self.room[self.begin + self.array.size :]])
         if not (margins == CANARY).all():
             raise RuntimeError(f"{what} wrote beyond an array of shape {self.array.shape}")
         self.array[...] = self.inner.reshape(self.array.shape)

@@ -41,6 +41,7 @@ void* shared_memory();
 void wait_for_block(int line);
 uint32_t exchange(int line, uint32_t value, int lane);  // wait for the warp, then read the value of another lane
 void watch();  // let others run, and look again later
+void misaligned();
 
 // Run `body` in every thread of every block; what went wrong, or null. Blocks come one after the other in random order, or
 // all at once if they are to be together.
@@ -116,6 +117,11 @@ inline unsigned atomicAdd(unsigned* place, unsigned value) {
 inline void __threadfence() {}
 inline void __nanosleep(unsigned) { emulator::watch(); }
 template <class T>
-inline T __ldcg(const T* place) { return *place; }
+inline T __ldcg(const T* place) {
+    if (reinterpret_cast<uintptr_t>(place) % alignof(T)) emulator::misaligned();
+    T value;
+    std::memcpy(&value, place, sizeof value);
+    return value;
+}
 template <class T>
 inline void __stcg(T* place, T value) { *place = value; }

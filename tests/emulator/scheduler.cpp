@@ -18,6 +18,7 @@ dim3 thread, block, threads, blocks;
 namespace {
 
 constexpr size_t STACK = 64 * 1024;
+constexpr size_t MARGIN = 64;  // float4 behind shared memory that nobody may touch
 
 enum class State { ready, at_barrier, in_exchange, done };
 
@@ -92,7 +93,7 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     home.fibres = std::vector<Fibre>(size);
     home.warps = std::vector<Warp>((size + 31) / 32);
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    home.memory.assign((bytes + sizeof(float4) - 1) / sizeof(float4) + MARGIN, {nan, nan, nan, nan});
     for (unsigned k = 0; k < size; ++k) {
         Fibre& fibre = home.fibres[k];
         fibre.number = k;
@@ -151,6 +152,17 @@ bool release(Block& home) {
     return true;
 }
 
+// Whether a block left alone what lies behind its shared memory.
+bool kept_to_its_own(const Block& home) {
+    for (size_t k = home.memory.size() - MARGIN; k < home.memory.size(); ++k) {
+        const float4& each = home.memory[k];
+        if (std::isnan(each.x) && std::isnan(each.y) && std::isnan(each.z) && std::isnan(each.w)) continue;
+        std::snprintf(trouble, sizeof trouble, "block %u wrote beyond its shared memory", home.number);
+        return false;
+    }
+    return true;
+}
+
 bool finish(std::vector<Block>& together) {
     const unsigned choices[] = {1, 4, 64}, periods[] = {64, 4096, 65536};
     const unsigned chosen = choices[dice() % 3], period = periods[dice() % 3];
@@ -170,6 +182,7 @@ bool finish(std::vector<Block>& together) {
         if (trouble[0] || !release(*fibre->home)) return false;
     }
     for (Block& home : together) {
+        if (!kept_to_its_own(home)) return false;
         if (home.done == home.fibres.size()) continue;
         std::snprintf(trouble, sizeof trouble, "block %u: threads wait for each other for ever", home.number);
         return false;
@@ -215,6 +228,8 @@ void watch() {
     running->watching = true;
     let_others_run();
 }
+
+void misaligned() { std::snprintf(trouble, sizeof trouble, "block %u fetches four numbers from an odd address", running->home->number); }
 
 const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of) {
     dice.seed(seed);
