@@ -20,23 +20,24 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_forward(
     const float bias_x = is_gate && b_ih ? b_ih[column] : 0.0f, bias_h = is_gate && b_hh ? b_hh[column] : 0.0f;
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int count = steps.count(k);
+        const Step now = steps.at(k), before = steps.at(k - 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH>(tile, rows, steps, before, from, y, h_0);
             __syncthreads();  // the tile is there
             for (int row = 0; row < rows; row += 8) {
                 const int own_row = row + lane / 4, j = steps.place(from + own_row);
                 const bool mine = unit < H && own_row < rows, has_gate = mine && gate < 3;
-                const size_t here = mine ? steps.row(k, j) : 0;
+                const size_t here = mine ? now.row(j) : 0;
                 const float projected = (has_gate ? gates[here * 3 * H + column] : 0.0f) + bias_x;
-                const float before = mine ? tile[own_row * WIDTH + unit] : 0.0f;
+                const float h_before = mine ? tile[own_row * WIDTH + unit] : 0.0f;
                 const float sum = weights.times_each(tile + row * WIDTH, WIDTH, rows - row) + bias_h;
                 const float own = tanh_or_sigmoid(projected + sum, false);  // (1), (2)
                 const float r = __shfl_sync(ALL, own, 0, 4), z = __shfl_sync(ALL, own, 1, 4);
                 const float s = __shfl_sync(ALL, sum, 2, 4), a = __shfl_sync(ALL, projected, 2, 4);
-                const float n = tanhf(a + r * s), h = n + z * (before - n);  // (3), (4)
+                const float n = tanhf(a + r * s), h = n + z * (h_before - n);  // (3), (4)
                 if (has_gate && kept) gates[here * 3 * H + column] = gate == 2 ? n : own;
                 if (mine && gate == 3 && kept) kept[here * H + unit] = s;
                 if (mine && gate == 0) y[here * H + unit] = h_n[j * H + unit] = h;

@@ -23,18 +23,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_forward(
     const float bias = (unit < H && b_ih ? b_ih[column] : 0.0f) + (unit < H && b_hh ? b_hh[column] : 0.0f);
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int count = steps.count(k);
+        const Step now = steps.at(k), before = steps.at(k - 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH>(tile, rows, steps, before, from, y, h_0);
             __syncthreads();  // the tile is there
             for (int row = 0; row < rows; row += 8) {
                 const int own_row = row + lane / 4, j = steps.place(from + own_row), state = j * H + unit;
                 const bool mine = unit < H && own_row < rows;
-                const size_t here = mine ? steps.row(k, j) : 0;
+                const size_t here = mine ? now.row(j) : 0;
                 const float projected = mine ? gates[here * 4 * H + column] : 0.0f;
-                const float c_before = !mine ? 0.0f : steps.has(k - 1, j) ? c_n[state] : c_0 ? c_0[state] : 0.0f;
+                const float c_before = !mine ? 0.0f : before.has(j) ? c_n[state] : c_0 ? c_0[state] : 0.0f;
                 const float product = weights.times_each(tile + row * WIDTH, WIDTH, rows - row);
                 const float own = tanh_or_sigmoid(projected + bias + product, gate == 2);  // (1) to (4)
                 const float i = __shfl_sync(ALL, own, 0, 4), f = __shfl_sync(ALL, own, 1, 4);

@@ -21,16 +21,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_forward(
     const float bias = (unit < H && b_ih ? b_ih[unit] : 0.0f) + (unit < H && b_hh ? b_hh[unit] : 0.0f);
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int count = steps.count(k);
+        const Step now = steps.at(k), before = steps.at(k - 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH>(tile, rows, steps, before, from, y, h_0);
             __syncthreads();  // the tile is there
             for (int row = 0; row < rows; row += 8) {
                 const int own = row + lane / 4, j = steps.place(from + own);
                 const bool mine = unit < H && own < rows;
-                const size_t here = mine ? steps.row(k, j) * H + unit : 0;
+                const size_t here = mine ? now.row(j) * H + unit : 0;
                 const float projected = mine ? y[here] : 0.0f;
                 const float h = activation(projected + bias + weights.times_each(tile + row * WIDTH, WIDTH, rows - row));  // (1)
                 if (mine) y[here] = h_n[j * H + unit] = h;

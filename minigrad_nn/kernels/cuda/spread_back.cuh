@@ -18,11 +18,11 @@ struct Back {
         part.load(nullptr, [&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
     }
 
-    // dh += W_hhᵀ @ d for one tile, the crew's rows of step k from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
-    __device__ void add(float* tile, const Steps& steps, int k, int from, int rows, const float* d, float* dh) const {
+    // dh += W_hhᵀ @ d for one tile, the crew's rows of a step from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
+    __device__ void add(float* tile, const Steps& steps, Step now, int from, int rows, const float* d, float* dh) const {
         float* sums = tile + TILE * VECTOR;  // (TILE, GATES, UNITS)
         fill_tile<VECTOR>(tile, rows, [&](int row, int column) {
-            return four_of(d + (steps.row(k, steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
+            return four_of(d + (now.row(steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
         });
         __syncthreads();  // the tile is there
         for (int row = 0; row < rows; row += 8) {
