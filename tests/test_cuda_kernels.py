@@ -342,6 +342,8 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(*lstm, B=32) is choose(*lstm, "d2", B=33) is cuda.lstm and choose(*lstm, B=33) is device.lstm
     monkeypatch.setattr(Emulator, "shared_bytes", 99 * 1024)  # a smaller GPU
     assert not cuda.serves("lstm", 128, "float32", there) and cuda.serves("lstm", 64, "float32", there)
+    for kind in ("rnn", "lstm", "gru"):  # with smaller tiles
+        assert cuda.serves(kind, 1024, "float32", there) and cuda.serves_spread(kind, 512, "float32", there)
     monkeypatch.setattr(Emulator, "shared_bytes", 227 * 1024)
     monkeypatch.setattr(Emulator, "blocks_at_once", 108)
     assert not cuda.serves("lstm", 1024, "float32", there) and cuda.serves("lstm", 864, "float32", there)

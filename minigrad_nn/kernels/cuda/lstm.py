@@ -43,10 +43,10 @@ def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
 
 
 @functools.cache
-def spread_out(H: int, multiprocessors: int) -> tuple[Kernel, Kernel]:
+def spread_out(H: int, multiprocessors: int, shared_bytes: int = spread.SHARED) -> tuple[Kernel, Kernel]:
     """The kernels in lstm_spread.cu and lstm_spread_back.cu: a crew of blocks has the weights between them."""
-    ahead = spread.forward_kernel("lstm", H, multiprocessors, rows=4, units=1)
-    return ahead, spread.backward_kernel("lstm", H, multiprocessors, gates=4)
+    ahead = spread.forward_kernel("lstm", H, multiprocessors, shared_bytes, rows=4, units=1)
+    return ahead, spread.backward_kernel("lstm", H, multiprocessors, shared_bytes, gates=4)
 
 
 @functools.cache

@@ -10,21 +10,22 @@ from .launch import REGISTERS, Kernel, fits, launcher_of
 __all__ = ["MOST", "backward_kernel", "forward_kernel", "over", "pays"]
 
 MOST = 1024  # units for which this was thought out
-SHARED = 160 * 1024  # bytes in a block for a tile
+SHARED = 160 * 1024  # bytes in a block for a tile, on GPUs that have so many
 TILE = 64  # rows of the batch in a tile, if they fit
 WARPS = 16  # in a block, at most
 WORKING = 64  # registers besides those that hold weights
 PAYS = 2**15  # rows of a crew times H: see `pays`
 
 
-def over(xp: Any, kernels: Callable[[int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
-    """The kernels for the current device, `kernels` being those for a number of multiprocessors.
+def over(xp: Any, kernels: Callable[[int, int], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
+    """The kernels for the current device, `kernels` being those for a number of multiprocessors and bytes of shared memory.
 
     Of two directions each gets half of the device, if that holds its weights, so that both can be there at once.
     """
-    multiprocessors = launcher_of(xp).limits(xp)[1]
-    halves = kernels(multiprocessors // 2) if paired and multiprocessors > 1 else ()
-    return halves if halves and all(fits(xp, each) for each in halves) else kernels(multiprocessors)
+    shared_bytes, multiprocessors = launcher_of(xp).limits(xp)
+    shared_bytes = min(SHARED, shared_bytes)
+    halves = kernels(multiprocessors // 2, shared_bytes) if paired and multiprocessors > 1 else ()
+    return halves if halves and all(fits(xp, each) for each in halves) else kernels(multiprocessors, shared_bytes)
 
 
 def pays(kernel: Kernel, H: int, B: int) -> bool:
@@ -40,20 +41,21 @@ def pays(kernel: Kernel, H: int, B: int) -> bool:
     return -(-B // kernel.crews) * H <= PAYS
 
 
-def forward_kernel(kind: str, H: int, multiprocessors: int, rows: int, units: int, **sizes: int) -> Kernel:
+def forward_kernel(kind: str, H: int, multiprocessors: int, shared_bytes: int, rows: int, units: int, **sizes: int) -> Kernel:
     """Forward: teams of `units` units each, which have `rows` rows of the weights."""
     registers, warps = _room(H, rows)
     teams, blocks, crews = _crews(-(-H // units), warps, multiprocessors)
-    sizes = {"H": H, "TEAMS": teams, **sizes}
-    return _kernel(f"{kind}_spread", f"{kind}_spread_forward", sizes, teams, 4 * _width(H), registers, blocks, crews)
+    sizes, vector = {"H": H, "TEAMS": teams, **sizes}, 4 * _width(H)
+    return _kernel(f"{kind}_spread", f"{kind}_spread_forward", sizes, teams, vector, shared_bytes, registers, blocks, crews)
 
 
-def backward_kernel(kind: str, H: int, multiprocessors: int, gates: int, **sizes: int) -> Kernel:
+def backward_kernel(kind: str, H: int, multiprocessors: int, shared_bytes: int, gates: int, **sizes: int) -> Kernel:
     """Backward: a team for each four units and each gate."""
     registers, warps = _room(H, 4)
     quads, blocks, crews = _crews(-(-H // 4), warps // gates, multiprocessors)
     sizes, vector = {"H": H, "QUADS": quads, **sizes}, 4 * gates * (_width(H) + 4 * quads)
-    return _kernel(f"{kind}_spread_back", f"{kind}_spread_backward", sizes, quads * gates, vector, registers, blocks, crews)
+    teams = quads * gates
+    return _kernel(f"{kind}_spread_back", f"{kind}_spread_backward", sizes, teams, vector, shared_bytes, registers, blocks, crews)
 
 
 def _width(H: int) -> int:
@@ -85,8 +87,10 @@ def _eights(rows: int) -> int:
     return rows // 8 * 8 or rows
 
 
-def _kernel(file: str, function: str, sizes: dict[str, int], teams: int, vector: int, registers: int, blocks: int, crews: int) -> Kernel:
-    """With as large a tile of vectors (in bytes) as shared memory allows."""
-    tile = _eights(max(1, min(TILE, SHARED // vector)))
+def _kernel(
+    file: str, function: str, sizes: dict[str, int], teams: int, vector: int, shared_bytes: int, registers: int, blocks: int, crews: int
+) -> Kernel:  # fmt: skip
+    """With as large a tile of vectors (in bytes) as there is shared memory for."""
+    tile = _eights(max(1, min(TILE, shared_bytes // vector)))
     sizes = {**sizes, "THREADS": 32 * teams, "TILE": tile, "BLOCKS": blocks}
     return Kernel(f"{file}.cu", function, tuple(sizes.items()), 32 * teams, tile * vector, registers, blocks, crews)
