@@ -2,8 +2,9 @@
 // spread.cuh.
 //
 // Forward, a team has the four gates of one unit; four lanes have those of one row of the batch. A step costs: fetching the state
-// of the crew's rows into every block, the products, and one barrier. Backward, a step is two parts: every block works out the
-// gradients of its own units' gates; after the barrier it fetches those of all units, and multiplies.
+// of the crew's rows into every block, the products, and one barrier. c is carried from step to step in c_n, where only those
+// four lanes read and write it. Backward, a step is two parts: every block works out the gradients of its own units' gates; after
+// the barrier it fetches those of all units, and multiplies.
 //
 // Sizes: H, THREADS, TILE, BLOCKS of a crew, TEAMS of a block, which is its units. The way back is in lstm_spread_back.cu.
 

@@ -37,13 +37,13 @@ struct Steps {
         return offsets ? Step{offsets[t], offsets[t + 1] - offsets[t]} : Step{t * B, B};
     }
 
-    __device__ int count(Step step) const { return (step.size - crew + crews - 1) / crews; }  // its rows for this crew
-    __device__ int place(int n) const { return crew + n * crews; }                            // the n-th of them in the batch
+    __device__ int count(Step step) const { return (step.size - crew + crews - 1) / crews; }  // how many of its rows are the crew's
+    __device__ int place(int n) const { return crew + n * crews; }                            // where the n-th of them is in the batch
 };
 
-// Wait until every block of the crew is here; a counter for each crew, CACHE_LINE numbers apart, is 0 at first. What blocks
-// wrote before is there for all after, but only to those who ask main memory for it (__ldcg): a multiprocessor's own cache
-// may still have what was there before.
+// Wait until every block of the crew is here. Each adds 1 to the crew's counter, which is 0 at first; `wanted` is what it comes to
+// when all have (counters are CACHE_LINE numbers apart, so that crews do not disturb each other). What blocks wrote before is
+// there for all after, if they ask the cache that all multiprocessors share (__ldcg): their own may still have what was before.
 constexpr int CACHE_LINE = 32;
 
 __device__ inline void crew_barrier(unsigned* counters, unsigned& wanted) {
@@ -59,8 +59,8 @@ __device__ inline void crew_barrier(unsigned* counters, unsigned& wanted) {
     __syncthreads();  // none goes on before thread 0 has seen all blocks arrive
 }
 
-// Four neighbours of a vector of H numbers, from `column` on, and zeros beyond its end. Other blocks may have written them. (Vectors
-// begin where four numbers can be fetched in one go, if H is a multiple of four.)
+// Four neighbours of a vector of H numbers, from `column` on, and zeros beyond its end. Other blocks may have written them. (If H is a
+// multiple of four, vectors begin where four numbers can be fetched in one go: this is for arrays that the driver made itself.)
 __device__ inline float4 four_of(const float* vector, int column) {
     if (H % 4 == 0) return column < H ? __ldcg(reinterpret_cast<const float4*>(vector + column)) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     const auto one = [&](int k) { return k < H ? __ldcg(vector + k) : 0.0f; };
@@ -92,7 +92,7 @@ __device__ inline float state_before(Step before, int j, int column, const float
     return h_0 ? h_0[j * H + column] : 0.0f;
 }
 
-// The states that entered the crew's rows of a step, from number `from` on. (h_0 may lie anywhere in memory.)
+// The states that entered the crew's rows of a step, from number `from` on. (h_0 is the caller's, and may begin at any number.)
 template <int WIDTH>
 __device__ inline void fill_states(float* tile, int rows, const Steps& steps, Step before, int from, const float* y, const float* h_0) {
     fill_tile<WIDTH>(tile, rows, [&](int row, int column) {

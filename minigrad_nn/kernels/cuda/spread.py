@@ -70,7 +70,9 @@ def _room(H: int, rows: int) -> tuple[int, int]:
 
 
 def _crews(whole: int, most: int, multiprocessors: int) -> tuple[int, int, int]:
-    """How to spread a whole: (in each block, where `most` have room; blocks of a crew; crews), so that few multiprocessors are idle.
+    """How to spread `whole` teams, or groups of them, of which a block has room for `most`, so that few multiprocessors are idle.
+
+    Returns how many are in each block, of how many blocks a crew is, and how many crews there are.
 
     >>> _crews(512, most=16, multiprocessors=132)  # 4 · 32 blocks
     (16, 32, 4)

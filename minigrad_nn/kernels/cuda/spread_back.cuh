@@ -2,8 +2,9 @@
 
 #include "spread.cuh"
 
-// With W_hh transposed, of GATES · H columns, rows belong to units, four to a team, and a team has the columns of one gate: GATES
-// teams have a sum between them, which they put together in shared memory. Blocks have QUADS times four units.
+// W_hh transposed has a row for each unit, and H columns for each gate. A team has the rows of four units, and of these the columns of
+// one gate. So there are GATES teams for the same four units, each with a part of their sums; they put them together in shared
+// memory. A block has QUADS times four units.
 template <int GATES, int QUADS>
 struct Back {
     using Part = Matrix<4, 32, H, THREADS, (H + 127) / 128>;  // all in registers
@@ -15,7 +16,9 @@ struct Back {
     __device__ void load(const float* w_hh) {
         gate = threadIdx.x / 32 % GATES, first = threadIdx.x / 32 / GATES * 4;
         const int unit = first_unit() + first;
-        part.load(nullptr, [&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
+        part.load(nullptr, [&](int row, int column) {
+            return unit + row < H && column < H ? w_hh[(size_t(gate) * H + column) * H + unit + row] : 0.0f;
+        });
     }
 
     // dh += W_hhᵀ @ d for one tile, the crew's rows of a step from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
@@ -38,7 +41,8 @@ struct Back {
         });
     }
 
-    // Do something for each unit of this block in each row of a tile; the same ones fall to the same thread every time.
+    // Do something for each unit of this block in each row of a tile. A unit and row fall to the same thread every time, which so may
+    // read what it wrote in another step without asking others.
     template <class Action>
     __device__ static void each_unit(int rows, Action action) {
         for (int place = threadIdx.x; place < rows * UNITS; place += THREADS) {
