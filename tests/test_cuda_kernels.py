@@ -98,8 +98,8 @@ def case(seed: int, kind: str, H: int, sizes: list[int] | None = None, everythin
 def compute(c: Case, family: Any, dtype: Any = np.float32, keep: bool = True) -> dict[str, Any]:
     """Results and gradients of a case from the kernels of a package, `kernels` or `cuda`; a gradient is named with a d."""
     kernel = getattr(family, c.family)
-    get = lambda name: c.inputs[name].astype(dtype) if name in c.inputs else None
-    d = lambda name: c.given[name].astype(dtype) if name in c.given else None
+    get = lambda name: c.inputs[name].astype(dtype, copy=False) if name in c.inputs else None
+    d = lambda name: c.given[name].astype(dtype, copy=False) if name in c.given else None
     weights = tuple(get(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh"))
     x, h_0 = get("x"), get("h_0")
     if c.family == "lstm":
@@ -295,6 +295,19 @@ def test_views_are_taken_as_they_are(emulator: Emulator) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("design", ["d1", "d2"])
+def test_arrays_may_begin_anywhere(design: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel fetches four numbers at a time, it has made itself; views begin at any number."""
+    if design == "d2":
+        spread_over(6, emulator, monkeypatch)
+    odd = lambda array: np.concatenate([np.zeros(1, array.dtype), array.reshape(-1)])[1:].reshape(array.shape)
+    for kind in ("lstm", "gru", "tanh"):
+        c = case(8, kind, 8, [3, 2, 2], everything=True)
+        moved = c._replace(inputs={k: odd(v) for k, v in c.inputs.items()}, given={k: odd(v) for k, v in c.given.items()})
+        assert wrong(compute(moved, cuda), reference(c)) == [], kind
+
+
+@needs_compiler
 def test_saved_can_be_used_twice_and_results_share_no_memory(emulator: Emulator) -> None:
     for kind in ("lstm", "gru", "tanh"):
         c = case(4, kind, SIZES[kind][1], [3, 2, 1], everything=True)
@@ -361,7 +374,7 @@ class Moved:
     def __init__(self, array: Any) -> None:
         self.array = array
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: Any, copy: bool) -> Any:
         return self.array
 
 
@@ -383,6 +396,8 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(*lstm, B=32) is choose(*lstm, "d2", B=33) is cuda.lstm and choose(*lstm, B=33) is device.lstm
     monkeypatch.setattr(Emulator, "shared_bytes", 99 * 1024)  # a smaller GPU
     assert not cuda.serves("lstm", 128, "float32", there) and cuda.serves("lstm", 64, "float32", there)
+    for kind in ("rnn", "lstm", "gru"):  # with smaller tiles
+        assert cuda.serves(kind, 1024, "float32", there) and cuda.serves_spread(kind, 512, "float32", there)
     monkeypatch.setattr(Emulator, "shared_bytes", 227 * 1024)
     monkeypatch.setattr(Emulator, "blocks_at_once", 108)
     assert not cuda.serves("lstm", 1024, "float32", there) and cuda.serves("lstm", 864, "float32", there)
@@ -421,7 +436,11 @@ class Removal(NamedTuple):
     place: int
 
 
-BARRIERS = (r"__syncthreads\(\);|__threadfence\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);", r"volatile ", r"__ldcg(?=\()")
+BARRIERS = (
+    r"__syncthreads\(\);|__threadfence\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);",
+    r"volatile ",
+    r"__ldcg(?=\()",
+)
 
 
 def barriers(source: str) -> list[tuple[int, int, str]]:
@@ -523,9 +542,11 @@ def test_the_emulator_waits_at_barriers_and_sees_where_one_is_missing() -> None:
         (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "read or wrote beyond"),
         (("x[threadIdx.x]", "x[threadIdx.x + 1]"), "read or wrote beyond"),
         (("x[threadIdx.x]", "static_cast<const float*>(nullptr)[threadIdx.x]"), "read or wrote beyond"),
-        (("y[threadIdx.x]", "y[int(threadIdx.x) - 1]"), "wrote before"),
+        (("y[threadIdx.x]", "y[int(threadIdx.x) - 1]"), "wrote beside"),
+        (("room[threadIdx.x] =", "room[threadIdx.x + 1] ="), "wrote beyond its shared memory"),
+        (("= x[threadIdx.x]", "= __ldcg(reinterpret_cast<const float4*>(x + 1)).x"), "odd address"),
     ],
-    ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "before"],
+    ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "before", "beyond shared memory", "odd address"],
 )
 def test_the_emulator_refuses(change: tuple[str, str], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):
@@ -592,15 +613,15 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
         yield steps.TABLE, arch
         for module in (cuda.rnn, cuda.lstm, cuda.gru):
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
-            for room in (multiprocessors, multiprocessors // 2):  # the second for each of two directions
+            rooms = [spread.Room(multiprocessors), spread.Room(multiprocessors // 2), spread.Room(multiprocessors, tf32=True)]
+            for room in rooms:  # the second for each of two directions
                 yield from ((each, arch) for each in module.spread_out(largest(module, room), room))
-            yield from ((each, arch) for each in module.spread_out(largest(module, multiprocessors, True), multiprocessors, True))
 
 
-def largest(module: Any, multiprocessors: int, tf32: bool = False) -> int:
+def largest(module: Any, room: spread.Room) -> int:
     """The largest H for which threads have the registers they need."""
     sizes = range(module.MOST + 1, spread.MOST + 1)
-    return max(H for H in sizes if all(map(launch.has_registers, module.spread_out(H, multiprocessors, tf32))))
+    return max(H for H in sizes if all(map(launch.has_registers, module.spread_out(H, room))))
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="compiling needs nvcc")

@@ -183,7 +183,7 @@ def test_kernels_that_do_not_fit_together_come_one_after_the_other(kind, device,
     let_all_be_spread(monkeypatch)
     H = 64 if kind == "RNN" else 16
     want = trained(kind, "arrays", H=H)
-    whole = getattr(cuda, kind.lower()).spread_out(H, 6)
+    whole = getattr(cuda, kind.lower()).spread_out(H, spread.Room(6))
     monkeypatch.setattr(spread, "fits", lambda xp, kernel: kernel.blocks * kernel.crews > 3)
     with watching() as watch:
         same(want, trained(kind, "d2", H=H))

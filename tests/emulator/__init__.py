@@ -1,7 +1,8 @@
 """CUDA sources on a processor: compiled by g++ against emulator.h, each thread a fibre, in a random order.
 
 `Emulator` is a launcher, see minigrad_nn/kernels/cuda/launch.py: the code that drives a GPU drives it unchanged. It is
-stricter: types of arguments are compared with the kernel's own, and reading or writing past the end of an array is an error.
+stricter: types of arguments are compared with the kernel's own, and reading or writing past the end of an array, or writing past
+that of the shared memory that was asked for, is an error.
 """
 
 from __future__ import annotations
@@ -86,26 +87,31 @@ def held(array: Any) -> Any:
 
 
 class Guarded:
-    """A copy of an array for a kernel to work on, in pages of its own: none can be touched behind its end, or before these pages."""
+    """A copy of an array for a kernel to work on, in pages of its own, behind which nothing can be touched.
+
+    It begins at as odd an address as the array, and ends with these pages, or up to three numbers before.
+    """
 
     def __init__(self, array: Any) -> None:
         self.array = held(array)
-        pages = -(-self.array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        pages = -(-(self.array.nbytes + 12) // mmap.PAGESIZE) * mmap.PAGESIZE
         self.memory = mmap.mmap(-1, pages + 2 * mmap.PAGESIZE)
         whole = np.frombuffer(self.memory, np.uint32)
         self.room = whole[mmap.PAGESIZE // 4 : (mmap.PAGESIZE + pages) // 4]
         self.room[:] = CANARY
-        self.margin = self.room.size - self.array.size
-        self.inner = self.room[self.margin :].view(self.array.dtype)
+        last = self.room.size - self.array.size
+        self.begin = last - (last - self.array.ctypes.data // 4) % 4  # four numbers are fetched in one go from even addresses only
+        self.inner = self.room[self.begin : self.begin + self.array.size].view(self.array.dtype)
         self.inner[:] = self.array.reshape(-1)
         for guard in (whole.ctypes.data, whole.ctypes.data + mmap.PAGESIZE + pages):
             if LIBRARY.mprotect(ctypes.c_void_p(guard), mmap.PAGESIZE, 0):
                 raise OSError(ctypes.get_errno(), "mprotect")
 
     def end(self, what: str) -> None:
-        """Hand the results over; RuntimeError where something was written before the array."""
-        if not (self.room[: self.margin] == CANARY).all():
-            raise RuntimeError(f"{what} wrote before an array of shape {self.array.shape}")
+        """Hand the results over; RuntimeError where something was written beside the array."""
+        margins = np.concatenate([self.room[: self.begin], self.room[self.begin + self.array.size :]])
+        if not (margins == CANARY).all():
+            raise RuntimeError(f"{what} wrote beside an array of shape {self.array.shape}")
         self.array[...] = self.inner.reshape(self.array.shape)
 
 

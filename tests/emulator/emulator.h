@@ -55,6 +55,7 @@ uint32_t exchange(int line, uint32_t value, int lane);  // wait for the warp, th
 float to_tf32(float x);
 void tensor_core(int line, float* product, float4 left, float2 right);  // as a tensor core does for a warp: see tensor.cuh
 void watch();  // let others run, and look again later
+void misaligned();
 
 struct Array {
     char* at;
@@ -169,7 +170,12 @@ inline unsigned atomicAdd(unsigned* place, unsigned value) {
 inline void __threadfence() { emulator::fence(); }
 inline void __nanosleep(unsigned) { emulator::watch(); }
 template <class T>
-inline T __ldcg(const T* place) { return *static_cast<T*>(emulator::fetched(place, sizeof(T))); }
+inline T __ldcg(const T* place) {
+    if (reinterpret_cast<uintptr_t>(place) % alignof(T)) emulator::misaligned();
+    T value;
+    std::memcpy(&value, emulator::fetched(place, sizeof(T)), sizeof value);
+    return value;
+}
 // `*static_cast<volatile T*>(place)` becomes read_volatile(place) before compiling.
 template <class T>
 inline T read_volatile(const T* place) { return *static_cast<T*>(emulator::shared(place)); }

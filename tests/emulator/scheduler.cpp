@@ -23,6 +23,7 @@ namespace {
 
 constexpr size_t STACK = 64 * 1024;
 constexpr unsigned PATIENCE = 300000;  // looks at memory that nobody has changed
+constexpr size_t MARGIN = 64;          // float4 behind shared memory that nobody may touch
 
 enum class State { ready, at_barrier, in_exchange, done };
 
@@ -47,7 +48,7 @@ struct Fibre {
     Block* home = nullptr;
 };
 
-// A copy of an array that ends with a page, behind which comes one that nobody may touch.
+// A copy of an array, at as odd an address, that ends with a page, or up to three numbers before; behind comes one that nobody may touch.
 struct Paged {
     size_t size, pages;
     char *memory, *own;
@@ -55,11 +56,12 @@ struct Paged {
     explicit Paged(const Array& array) : size(array.size), pages(0), memory(nullptr), own(nullptr) {
         if (!size) return;
         const size_t page = sysconf(_SC_PAGESIZE);
-        pages = (size + page - 1) / page * page + page;
+        pages = (size + 12 + page - 1) / page * page + page;
         memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
         own = memory + pages - page - size;
-        std::memset(memory, 0xff, own - memory);  // NaN
+        own -= (own - array.at) & 15;
+        std::memset(memory, 0xff, pages - page);  // NaN
         std::memcpy(own, array.at, size);
     }
     Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
@@ -132,7 +134,7 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     home.fibres = std::vector<Fibre>(size);
     home.warps = std::vector<Warp>((size + 31) / 32);
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    home.memory.assign((bytes + sizeof(float4) - 1) / sizeof(float4) + MARGIN, {nan, nan, nan, nan});
     home.copies.clear();
     for (const Array& each : arrays) home.copies.emplace_back(each);
     for (unsigned k = 0; k < size; ++k) {
@@ -228,6 +230,17 @@ bool release(Block& home) {
     return true;
 }
 
+// Whether a block left alone what lies behind its shared memory.
+bool kept_to_its_own(const Block& home) {
+    for (size_t k = home.memory.size() - MARGIN; k < home.memory.size(); ++k) {
+        const float4& each = home.memory[k];
+        if (std::isnan(each.x) && std::isnan(each.y) && std::isnan(each.z) && std::isnan(each.w)) continue;
+        std::snprintf(trouble, sizeof trouble, "block %u wrote beyond its shared memory", home.number);
+        return false;
+    }
+    return true;
+}
+
 bool finish(std::vector<Block>& together) {
     const unsigned choices[] = {1, 4, 64}, periods[] = {64, 4096, 65536};
     const unsigned chosen = choices[dice() % 3], period = periods[dice() % 3];
@@ -248,6 +261,7 @@ bool finish(std::vector<Block>& together) {
         if (trouble[0] || !release(*fibre->home)) return false;
     }
     for (Block& home : together) {
+        if (!kept_to_its_own(home)) return false;
         if (home.done == home.fibres.size()) continue;
         std::snprintf(trouble, sizeof trouble, "block %u: threads wait for each other for ever", home.number);
         return false;
@@ -321,6 +335,8 @@ void watch() {
     looks++;
     let_others_run();
 }
+
+void misaligned() { std::snprintf(trouble, sizeof trouble, "block %u fetches four numbers from an odd address", running->home->number); }
 
 const char* run(unsigned grid, unsigned size, unsigned bytes, unsigned seed, bool together, void (*given)(void*), void* of,
                 const std::vector<Array>& given_arrays) {

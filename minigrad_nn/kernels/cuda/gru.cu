@@ -33,21 +33,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_forward(
 
     float value = mine && h_0 ? h_0[state] : 0.0f;
     const float bias_x = has_gate && b_ih ? b_ih[column] : 0.0f, bias_h = has_gate && b_hh ? b_hh[column] : 0.0f;
-    float ahead = has_gate ? gates[path.at(0, 3 * H) + column] : 0.0f;
+    size_t row = path.row(0);
+    float ahead = has_gate ? gates[row * 3 * H + column] : 0.0f;
     for (int k = 0; k < path.length; ++k) {
+        const bool more = k + 1 < path.length;
+        const size_t next = more ? path.row(k + 1) : 0;
         float* before = h + k % 2 * WIDTH;
         if (mine && gate == 0) before[unit] = value;
         __syncthreads();  // all of the state before is there
         const float projected = ahead + bias_x;
-        if (has_gate && k + 1 < path.length) ahead = gates[path.at(k + 1, 3 * H) + column];
+        if (has_gate && more) ahead = gates[next * 3 * H + column];
         const float sum = weights.times(before) + bias_h, own = tanh_or_sigmoid(projected + sum, false);  // (1), (2)
         const float r = __shfl_sync(ALL, own, 0, 4), z = __shfl_sync(ALL, own, 1, 4);
         const float s = __shfl_sync(ALL, sum, 2, 4), a = __shfl_sync(ALL, projected, 2, 4);
         const float n = tanhf(a + r * s);  // (3)
         value = n + z * (value - n);  // (4)
-        if (has_gate && kept) gates[path.at(k, 3 * H) + column] = gate == 2 ? n : own;
-        if (mine && gate == 3 && kept) kept[path.at(k, H) + unit] = s;
-        if (mine && gate == 0) y[path.at(k, H) + unit] = value;
+        if (has_gate && kept) gates[row * 3 * H + column] = gate == 2 ? n : own;
+        if (mine && gate == 3 && kept) kept[row * H + unit] = s;
+        if (mine && gate == 0) y[row * H + unit] = value;
+        row = next;
     }
     if (mine && gate == 0) h_n[state] = value;
 }
@@ -76,16 +80,16 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_backward(
     clear_ends<WIDTH, 3 * H, THREADS>(d);
 
     const auto fetch = [&](int k) -> Kept {
-        const size_t row = path.at(k, 1), one = row * H + unit;
+        const size_t row = path.row(k), one = row * H + unit;
         const float* three = gates + row * 3 * H + unit;
-        const float before = k > 0 ? y[path.at(k - 1, H) + unit] : h_0 ? h_0[state] : 0.0f;
+        const float before = k > 0 ? y[path.row(k - 1) * H + unit] : h_0 ? h_0[state] : 0.0f;
         return {three[0], three[H], three[2 * H], kept[one], before, dy ? dy[one] : 0.0f};
     };
     float dh = mine && dh_n ? dh_n[state] : 0.0f;
     Kept ahead = {};
     if (mine) ahead = fetch(path.length - 1);
     for (int k = path.length - 1; k >= 0; --k) {
-        const size_t row = path.at(k, 1);
+        const size_t row = path.row(k);
         const Kept now = ahead;
         if (mine && k > 0) ahead = fetch(k - 1);
         const float dn = (1.0f - now.n * now.n) * (1.0f - now.z), ds = dn * now.r;  // (3'), (4')  per unit of dh

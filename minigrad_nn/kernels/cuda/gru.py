@@ -39,10 +39,10 @@ def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
 
 
 @functools.cache
-def spread_out(H: int, multiprocessors: int, tf32: bool = False) -> tuple[Kernel, Kernel]:
+def spread_out(H: int, room: spread.Room) -> tuple[Kernel, Kernel]:
     """The kernels in gru_spread.cu and gru_spread_back.cu: a crew of blocks has the weights between them."""
-    ahead = spread.forward_kernel("gru", H, multiprocessors, tf32, rows=3, units=1)
-    return ahead, spread.backward_kernel("gru", H, multiprocessors, tf32, gates=3)
+    ahead = spread.forward_kernel("gru", H, room, rows=3, units=1)
+    return ahead, spread.backward_kernel("gru", H, room, gates=3)
 
 
 @functools.cache

@@ -15,25 +15,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int count = steps.count(k);
+        const Step before = steps.at(k - 1), now = steps.at(k), after = steps.at(k + 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             back.each_unit(min(TILE, count - from), [&](int row, int unit) {
                 const int j = steps.place(from + row), state = j * H + unit;
-                const size_t one = steps.row(k, j) * H + unit, three = steps.row(k, j) * 3 * H + unit;
+                const size_t one = now.row(j) * H + unit, three = now.row(j) * 3 * H + unit;
                 const float r = gates[three], z = gates[three + H], n = gates[three + 2 * H];
-                const float before = state_before(steps, k, j, unit, y, h_0);
-                float dh = steps.has(k + 1, j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+                const float h = state_before(before, j, unit, y, h_0);
+                float dh = after.has(j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
                 dh += dy ? dy[one] : 0.0f;
                 const float dn = dh * (1.0f - n * n) * (1.0f - z), ds = dn * r;              // (3'), (4')
                 da_h[three] = da_x[three] = ds * kept[one] * (1.0f - r);                     // (1')
-                da_h[three + H] = da_x[three + H] = dh * (before - n) * z * (1.0f - z);      // (2')
+                da_h[three + H] = da_x[three + H] = dh * (h - n) * z * (1.0f - z);      // (2')
                 da_h[three + 2 * H] = ds;
                 da_x[three + 2 * H] = dn;
                 dh_0[state] = dh * z;                                                        // (4')
-                if (h_before) h_before[one] = before;
+                if (h_before) h_before[one] = h;
             });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
-        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da_h, dh_0);
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, now, from, min(TILE, count - from), da_h, dh_0);
     }
 }

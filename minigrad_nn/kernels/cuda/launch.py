@@ -35,8 +35,8 @@ class Kernel(NamedTuple):
     sizes: tuple[tuple[str, int], ...]
     threads: int
     shared_bytes: int = 0
-    registers: int = 0  # without which a thread cannot do
-    blocks: int = 0  # in a crew, which wait for each other and so have to be there at once; 0 where none ever does
+    registers: int = 0  # that a thread needs, where this may be more than there are
+    blocks: int = 0  # of a crew, which wait for each other and so have to be there at once; 0 where blocks wait for nobody
     crews: int = 0  # at most
 
     def source(self) -> str:

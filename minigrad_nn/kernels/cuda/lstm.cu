@@ -37,22 +37,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_forward(
 
     float value = mine && h_0 ? h_0[state] : 0.0f, c = mine && c_0 ? c_0[state] : 0.0f;
     const float bias = (mine && b_ih ? b_ih[column] : 0.0f) + (mine && b_hh ? b_hh[column] : 0.0f);
-    float ahead = mine ? gates[path.at(0, 4 * H) + column] : 0.0f;
+    size_t row = path.row(0);
+    float ahead = mine ? gates[row * 4 * H + column] : 0.0f;
     for (int k = 0; k < path.length; ++k) {
+        const bool more = k + 1 < path.length;
+        const size_t next = more ? path.row(k + 1) : 0;
         float* before = h + k % 2 * WIDTH;
         if (mine && gate == 0) before[unit] = value;
         __syncthreads();  // all of the state before is there
         const float projected = ahead + bias;
-        if (mine && k + 1 < path.length) ahead = gates[path.at(k + 1, 4 * H) + column];
+        if (mine && more) ahead = gates[next * 4 * H + column];
         const float own = tanh_or_sigmoid(projected + weights.times(before), gate == 2);  // (1) to (4)
         const float i = __shfl_sync(ALL, own, 0, 4), f = __shfl_sync(ALL, own, 1, 4);
         const float g = __shfl_sync(ALL, own, 2, 4), o = __shfl_sync(ALL, own, 3, 4);
         const float v = f * c;
         c = v + i * g;  // (5)
         value = o * tanhf(c);  // (6)
-        if (mine && kept) gates[path.at(k, 4 * H) + column] = own;  // (i)
-        if (mine && gate == 1 && kept) kept[path.at(k, H) + unit] = v;
-        if (mine && gate == 0) y[path.at(k, H) + unit] = value;
+        if (mine && kept) gates[row * 4 * H + column] = own;  // (i)
+        if (mine && gate == 1 && kept) kept[row * H + unit] = v;
+        if (mine && gate == 0) y[row * H + unit] = value;
+        row = next;
     }
     if (mine && gate == 0) h_n[state] = value;
     if (mine && gate == 1) c_n[state] = c;
@@ -89,13 +93,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_backward(
 
     float dh = mine && dh_n ? dh_n[state] : 0.0f, dc = mine && dc_n ? dc_n[state] : 0.0f, before = 0.0f;
     Kept ahead = {};
-    if (mine) ahead = fetch(gates, kept, dy, dcells, path.at(path.length - 1, 1), unit);
+    if (mine) ahead = fetch(gates, kept, dy, dcells, path.row(path.length - 1), unit);
     for (int k = path.length - 1; k >= 0; --k) {
-        const size_t row = path.at(k, 1);
+        const size_t row = path.row(k);
         const Kept now = ahead;
         if (mine && k > 0) {
-            ahead = fetch(gates, kept, dy, dcells, path.at(k - 1, 1), unit);
-            if (h_before && gate == 0) before = y[path.at(k - 1, H) + unit];
+            ahead = fetch(gates, kept, dy, dcells, path.row(k - 1), unit);
+            if (h_before && gate == 0) before = y[path.row(k - 1) * H + unit];
         } else if (mine && h_before && gate == 0) {
             before = h_0 ? h_0[state] : 0.0f;
         }

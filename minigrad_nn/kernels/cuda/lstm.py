@@ -43,10 +43,10 @@ def kernels(xp: Any, H: int, paired: bool = False) -> tuple[Kernel, Kernel]:
 
 
 @functools.cache
-def spread_out(H: int, multiprocessors: int, tf32: bool = False) -> tuple[Kernel, Kernel]:
+def spread_out(H: int, room: spread.Room) -> tuple[Kernel, Kernel]:
     """The kernels in lstm_spread.cu and lstm_spread_back.cu: a crew of blocks has the weights between them."""
-    ahead = spread.forward_kernel("lstm", H, multiprocessors, tf32, rows=4, units=1)
-    return ahead, spread.backward_kernel("lstm", H, multiprocessors, tf32, gates=4)
+    ahead = spread.forward_kernel("lstm", H, room, rows=4, units=1)
+    return ahead, spread.backward_kernel("lstm", H, room, gates=4)
 
 
 @functools.cache

@@ -34,16 +34,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_forward(
     };
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int count = steps.count(k);
+        const Step before = steps.at(k - 1), now = steps.at(k);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH, STRIDE>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH, STRIDE>(tile, rows, steps, before, from, y, h_0);
             __syncthreads();  // the tile is there
             const auto fetch = [&](int row, int u) -> Given {
                 const int unit = first + u, j = steps.place(from + row), state = j * H + unit;
                 if (unit >= H || row >= rows) return {0.0f, 0.0f};
-                return {gates[steps.row(k, j) * 4 * H + gate * H + unit], steps.has(k - 1, j) ? c_n[state] : c_0 ? c_0[state] : 0.0f};
+                return {gates[now.row(j) * 4 * H + gate * H + unit], before.has(j) ? c_n[state] : c_0 ? c_0[state] : 0.0f};
             };
             weights.each(tile, STRIDE, rows, fetch, [&](int row, int u, Given given, float product) {
                 const float own = tanh_or_sigmoid(given.projected + bias[u] + product, gate == 2);  // (1) to (4)
@@ -52,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_forward(
                 const float v = f * given.c, c = v + i * g, h = o * tanhf(c);  // (5), (6)
                 const int unit = first + u, j = steps.place(from + row), state = j * H + unit;
                 if (unit >= H || row >= rows) return;
-                const size_t here = steps.row(k, j);
+                const size_t here = now.row(j);
                 if (kept) gates[here * 4 * H + gate * H + unit] = own;
                 if (gate == 0) y[here * H + unit] = h_n[state] = h;
                 if (gate == 1 && kept) kept[here * H + unit] = v;

@@ -15,13 +15,15 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_backward(
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int count = steps.count(k);
+        const Step before = steps.at(k - 1), now = steps.at(k), after = steps.at(k + 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             back.each_unit(min(TILE, count - from), [&](int row, int unit) {
                 const int j = steps.place(from + row), state = j * H + unit;
-                const size_t one = steps.row(k, j) * H + unit, four = steps.row(k, j) * 4 * H + unit;
-                const bool last = !steps.has(k + 1, j);
+                const size_t one = now.row(j) * H + unit, four = now.row(j) * 4 * H + unit;
+                const bool last = !after.has(j);
                 const float i = gates[four], f = gates[four + H], g = gates[four + 2 * H], o = gates[four + 3 * H], v = kept[one];
+                const float h = h_before ? state_before(before, j, unit, y, h_0) : 0.0f;
                 const float u = i * g, tanh_c = tanhf(v + u), m = o * tanh_c;
                 float dh = !last ? dh_0[state] : dh_n ? dh_n[state] : 0.0f, dc = !last ? dc_0[state] : dc_n ? dc_n[state] : 0.0f;
                 dh += dy ? dy[one] : 0.0f;
@@ -32,10 +34,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) lstm_spread_backward(
                 da[four + 3 * H] = dh * m * (1.0f - o);      // (4')
                 dc_0[state] = dc * f;                        // (5')
                 dh_0[state] = 0.0f;
-                if (h_before) h_before[one] = state_before(steps, k, j, unit, y, h_0);
+                if (h_before) h_before[one] = h;
             });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
-        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da, dh_0);
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, now, from, min(TILE, count - from), da, dh_0);
     }
 }

@@ -49,23 +49,24 @@ __device__ inline float sum_over_team(const float (&sum)[4], int lane) {
     return mine;
 }
 
-// The same in a team of 32 for eight vectors at once: the four lanes from 4n on get the sums of mine[n]. Again each lane gives away
-// what others collect, which takes 4 + 2 + 1 exchanges for all eight, and not three for each.
+// The second half of that for eight vectors at once, in a team of 32. Its eight fours of lanes have a part of mine[n] each, for every
+// vector n; four number n collects all of mine[n]. Again each lane gives away what others collect: first four of its eight numbers,
+// then two, then one. That is seven exchanges, where one vector after the other would take three for each.
 __device__ inline float sum_of_each(float (&mine)[8], int lane) {
 #pragma unroll
-    for (int rest = 4; rest > 0; rest /= 2) {
-        bool upper = lane & 4 * rest;
+    for (int given = 4; given > 0; given /= 2) {
+        bool upper = lane & 4 * given;
 #pragma unroll
-        for (int n = 0; n < rest; ++n) {
-            float given = __shfl_xor_sync(ALL, upper ? mine[n] : mine[n + rest], 4 * rest);
-            mine[n] = (upper ? mine[n + rest] : mine[n]) + given;
+        for (int n = 0; n < given; ++n) {
+            float got = __shfl_xor_sync(ALL, upper ? mine[n] : mine[n + given], 4 * given);
+            mine[n] = (upper ? mine[n + given] : mine[n]) + got;
         }
     }
     return mine[0];
 }
 
-// What one thread holds of the matrix. ROWS is 4, or 3 where the fourth row of every team is none. Of the CHUNKS float4 that it
-// has in each row, HELD are in registers and the rest in shared memory, so that neighbouring threads have neighbours there.
+// What one thread holds of the matrix. ROWS is 4, or 3 where no team has a fourth row. Of the CHUNKS float4 that it has in each
+// row, HELD are in registers and the rest in shared memory, so that neighbouring threads have neighbours there.
 template <int ROWS, int TEAM, int COLUMNS, int THREADS, int HELD>
 struct Matrix {
     static constexpr int CHUNKS = (COLUMNS + 4 * TEAM - 1) / (4 * TEAM);

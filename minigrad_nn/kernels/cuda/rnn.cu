@@ -34,15 +34,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_forward(
 
     float value = mine && h_0 ? h_0[state] : 0.0f;
     const float bias = (mine && b_ih ? b_ih[unit] : 0.0f) + (mine && b_hh ? b_hh[unit] : 0.0f);
-    float ahead = mine ? y[path.at(0, H) + unit] : 0.0f;
+    size_t row = path.row(0);
+    float ahead = mine ? y[row * H + unit] : 0.0f;
     for (int k = 0; k < path.length; ++k) {
+        const bool more = k + 1 < path.length;
+        const size_t next = more ? path.row(k + 1) : 0;
         float* before = h + k % 2 * WIDTH;
         if (mine) before[unit] = value;
         __syncthreads();  // all of the state before is there
         const float projected = ahead + bias;
-        if (mine && k + 1 < path.length) ahead = y[path.at(k + 1, H) + unit];  // (d)
+        if (mine && more) ahead = y[next * H + unit];  // (d)
         value = activation(projected + weights.times(before));  // (1)
-        if (mine) y[path.at(k, H) + unit] = value;
+        if (mine) y[row * H + unit] = value;
+        row = next;
     }
     if (mine) h_n[state] = value;
 }
@@ -64,14 +68,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_backward(
     clear_ends<WIDTH, H, THREADS>(d);
 
     float dh = mine && dh_n ? dh_n[state] : 0.0f, ahead_dy = 0.0f, before = 0.0f;
-    float value = mine ? y[path.at(path.length - 1, H) + unit] : 0.0f;
-    if (mine && dy) ahead_dy = dy[path.at(path.length - 1, H) + unit];
+    float value = mine ? y[path.row(path.length - 1) * H + unit] : 0.0f;
+    if (mine && dy) ahead_dy = dy[path.row(path.length - 1) * H + unit];
     for (int k = path.length - 1; k >= 0; --k) {
-        const size_t here = path.at(k, H) + unit;
+        const size_t here = path.row(k) * H + unit;
         const float gradient = slope(value) * (dh + ahead_dy);  // (1') by (e)
         if (mine && k > 0) {  // (d)
-            before = y[path.at(k - 1, H) + unit];
-            ahead_dy = dy ? dy[path.at(k - 1, H) + unit] : 0.0f;
+            before = y[path.row(k - 1) * H + unit];
+            ahead_dy = dy ? dy[path.row(k - 1) * H + unit] : 0.0f;
         } else if (mine) {
             before = h_0 ? h_0[state] : 0.0f;
         }

@@ -50,11 +50,11 @@ def on_chip(H: int, activation: str = "tanh") -> tuple[Kernel, Kernel]:
 
 
 @functools.cache
-def spread_out(H: int, multiprocessors: int, tf32: bool = False, activation: str = "tanh") -> tuple[Kernel, Kernel]:
+def spread_out(H: int, room: spread.Room, activation: str = "tanh") -> tuple[Kernel, Kernel]:
     """The kernels in rnn_spread.cu and rnn_spread_back.cu: a crew of blocks has the weights between them."""
     number = ACTIVATIONS.index(activation)
-    ahead = spread.forward_kernel("rnn", H, multiprocessors, tf32, rows=4, units=4, ACTIVATION=number)
-    return ahead, spread.backward_kernel("rnn", H, multiprocessors, tf32, gates=1, ACTIVATION=number)
+    ahead = spread.forward_kernel("rnn", H, room, rows=4, units=4, ACTIVATION=number)
+    return ahead, spread.backward_kernel("rnn", H, room, gates=1, ACTIVATION=number)
 
 
 def forward(

@@ -25,20 +25,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_forward(
     }
     unsigned wanted = 0;
     for (int k = 0; k < T; ++k) {
-        const int count = steps.count(k);
+        const Step before = steps.at(k - 1), now = steps.at(k);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             const int rows = min(TILE, count - from);
             if (from > 0) __syncthreads();  // nobody reads the tile before any more
-            fill_states<WIDTH, STRIDE>(tile, rows, steps, k, from, y, h_0);
+            fill_states<WIDTH, STRIDE>(tile, rows, steps, before, from, y, h_0);
             __syncthreads();  // the tile is there
             const auto fetch = [&](int row, int quad) {
                 const int unit = first + 4 * quad + threadIdx.x % 4, j = steps.place(from + row);
-                return unit < H && row < rows ? y[steps.row(k, j) * H + unit] : 0.0f;
+                return unit < H && row < rows ? y[now.row(j) * H + unit] : 0.0f;
             };
             weights.each(tile, STRIDE, rows, fetch, [&](int row, int quad, float projected, float product) {
                 const float h = activation(projected + bias[quad] + product);  // (1)
                 const int unit = first + 4 * quad + threadIdx.x % 4, j = steps.place(from + row);
-                if (unit < H && row < rows) y[steps.row(k, j) * H + unit] = h_n[j * H + unit] = h;
+                if (unit < H && row < rows) y[now.row(j) * H + unit] = h_n[j * H + unit] = h;
             });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the states of all units are there

@@ -15,18 +15,20 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) rnn_spread_backward(
     back.load(w_hh);
     unsigned wanted = 0;
     for (int k = T - 1; k >= 0; --k) {
-        const int count = steps.count(k);
+        const Step before = steps.at(k - 1), now = steps.at(k), after = steps.at(k + 1);
+        const int count = steps.count(now);
         for (int from = 0; from < count; from += TILE) {
             back.each_unit(min(TILE, count - from), [&](int row, int unit) {
                 const int j = steps.place(from + row), state = j * H + unit;
-                const size_t here = steps.row(k, j) * H + unit;
-                const float dh = steps.has(k + 1, j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+                const size_t here = now.row(j) * H + unit;
+                const float dh = after.has(j) ? dh_0[state] : dh_n ? dh_n[state] : 0.0f;
+                const float h = h_before ? state_before(before, j, unit, y, h_0) : 0.0f;
                 da[here] = slope(y[here]) * (dh + (dy ? dy[here] : 0.0f));  // (1')
                 dh_0[state] = 0.0f;
-                if (h_before) h_before[here] = state_before(steps, k, j, unit, y, h_0);
+                if (h_before) h_before[here] = h;
             });
         }
         if (count > 0) crew_barrier(counters, wanted);  // the gradients of all units are there
-        for (int from = 0; from < count; from += TILE) back.add(tile, steps, k, from, min(TILE, count - from), da, dh_0);
+        for (int from = 0; from < count; from += TILE) back.add(tile, steps, now, from, min(TILE, count - from), da, dh_0);
     }
 }

@@ -17,25 +17,34 @@
 #include "product.cuh"
 #include "tensor.cuh"
 
-// The steps of a sequence, for blocks that compute a crew's rows of each; rows as in steps.cuh.
+// One step of a sequence: its first row among those of all steps, and how many rows of the batch it has.
+struct Step {
+    int first, size;
+
+    __device__ bool has(int j) const { return j < size; }
+    __device__ size_t row(int j) const { return static_cast<size_t>(first + j); }
+};
+
+// All steps, for blocks that compute a crew's rows of each; rows as in steps.cuh.
 struct Steps {
     const int* offsets;  // (T + 1), or null where all steps have B rows
     int T, B, reverse;
     int crew = blockIdx.x / BLOCKS, crews = gridDim.x / BLOCKS;
 
-    __device__ int t(int k) const { return reverse ? T - 1 - k : k; }  // which step is the k-th to be computed
-    __device__ int first(int k) const { return offsets ? offsets[t(k)] : t(k) * B; }
-    __device__ int size(int k) const { return offsets ? offsets[t(k) + 1] - offsets[t(k)] : B; }
-    __device__ size_t row(int k, int j) const { return static_cast<size_t>(first(k) + j); }
-    __device__ bool has(int k, int j) const { return k >= 0 && k < T && j < size(k); }
+    // The k-th step to be computed; before the first and after the last, one without rows.
+    __device__ Step at(int k) const {
+        if (k < 0 || k >= T) return {0, 0};
+        const int t = reverse ? T - 1 - k : k;
+        return offsets ? Step{offsets[t], offsets[t + 1] - offsets[t]} : Step{t * B, B};
+    }
 
-    __device__ int count(int k) const { return (size(k) - crew + crews - 1) / crews; }  // rows of this crew
-    __device__ int place(int n) const { return crew + n * crews; }                      // of the n-th of them in the batch
+    __device__ int count(Step step) const { return (step.size - crew + crews - 1) / crews; }  // how many of its rows are the crew's
+    __device__ int place(int n) const { return crew + n * crews; }                            // where the n-th of them is in the batch
 };
 
-// Wait until every block of the crew is here; a counter for each crew, CACHE_LINE numbers apart, is 0 at first. What blocks
-// wrote before is there for all after, but only to those who ask main memory for it (__ldcg): a multiprocessor's own cache
-// may still have what was there before.
+// Wait until every block of the crew is here. Each adds 1 to the crew's counter, which is 0 at first; `wanted` is what it comes to
+// when all have (counters are CACHE_LINE numbers apart, so that crews do not disturb each other). What blocks wrote before is
+// there for all after, if they ask the cache that all multiprocessors share (__ldcg): their own may still have what was before.
 constexpr int CACHE_LINE = 32;
 
 __device__ inline void crew_barrier(unsigned* counters, unsigned& wanted) {
@@ -51,8 +60,8 @@ __device__ inline void crew_barrier(unsigned* counters, unsigned& wanted) {
     __syncthreads();  // none goes on before thread 0 has seen all blocks arrive
 }
 
-// Four neighbours of a vector of H numbers, from `column` on, and zeros beyond its end. Other blocks may have written them. (Vectors
-// begin where four numbers can be fetched in one go, if H is a multiple of four.)
+// Four neighbours of a vector of H numbers, from `column` on, and zeros beyond its end. Other blocks may have written them. (If H is a
+// multiple of four, vectors begin where four numbers can be fetched in one go: this is for arrays that the driver made itself.)
 __device__ inline float4 four_of(const float* vector, int column) {
     if (H % 4 == 0) return column < H ? __ldcg(reinterpret_cast<const float4*>(vector + column)) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     const auto one = [&](int k) { return k < H ? __ldcg(vector + k) : 0.0f; };
@@ -141,18 +150,18 @@ __device__ inline void fill_tile(float* tile, int rows, Value value) {
     }
 }
 
-// Number `column` of the state that entered row j of step k: the output of the step before, or the initial state.
-__device__ inline float state_before(const Steps& steps, int k, int j, int column, const float* y, const float* h_0) {
-    if (steps.has(k - 1, j)) return __ldcg(y + steps.row(k - 1, j) * H + column);
+// Number `column` of the state that entered row j of a step: the output of the step before, or the initial state.
+__device__ inline float state_before(Step before, int j, int column, const float* y, const float* h_0) {
+    if (before.has(j)) return __ldcg(y + before.row(j) * H + column);
     return h_0 ? h_0[j * H + column] : 0.0f;
 }
 
-// The states that entered the crew's rows of step k, from number `from` on. (h_0 may lie anywhere in memory.)
+// The states that entered the crew's rows of a step, from number `from` on. (h_0 is the caller's, and may begin at any number.)
 template <int WIDTH, int STRIDE>
-__device__ inline void fill_states(float* tile, int rows, const Steps& steps, int k, int from, const float* y, const float* h_0) {
+__device__ inline void fill_states(float* tile, int rows, const Steps& steps, Step before, int from, const float* y, const float* h_0) {
     fill_tile<WIDTH, STRIDE>(tile, rows, [&](int row, int column) {
         const int j = steps.place(from + row);
-        if (steps.has(k - 1, j)) return four_of(y + steps.row(k - 1, j) * H, column);
+        if (before.has(j)) return four_of(y + before.row(j) * H, column);
         const auto one = [&](int c) { return h_0 && c < H ? h_0[j * H + c] : 0.0f; };
         return make_float4(one(column), one(column + 1), one(column + 2), one(column + 3));
     });

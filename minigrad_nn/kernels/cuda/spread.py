@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from minigrad.backend import takes_tf32
 
 from .launch import REGISTERS, Kernel, fits, launcher_of
 
-__all__ = ["MOST", "backward_kernel", "forward_kernel", "over", "pays"]
+__all__ = ["MOST", "Room", "backward_kernel", "forward_kernel", "over", "pays"]
 
 MOST = 1024  # units for which this was thought out
-SHARED = 160 * 1024  # bytes in a block for a tile
+SHARED = 160 * 1024  # bytes in a block for a tile, on GPUs that have so many
 TILE = 64  # rows of the batch in a tile, if they fit
 WARPS = 16  # in a block, at most
 WORKING, WORKING_TF32 = 64, 88  # registers besides those that hold weights
 PAYS = 2**15  # rows of a crew times H: see `pays`
 
 
-def over(xp: Any, kernels: Callable[[int, bool], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
-    """The kernels for the current device, `kernels` being those for a number of multiprocessors, in TF32 or not.
+class Room(NamedTuple):
+    """What there is for a layer: multiprocessors, bytes of shared memory in each, and whether products may be in TF32."""
+
+    multiprocessors: int
+    shared_bytes: int = SHARED
+    tf32: bool = False
+
+
+def over(xp: Any, kernels: Callable[[Room], tuple[Kernel, Kernel]], paired: bool) -> tuple[Kernel, Kernel]:
+    """The kernels for the current device, `kernels` being those for a room.
 
     Of two directions each gets half of the device, if that holds its weights, so that both can be there at once. Tensor cores
     are used where TF32 is allowed and the weights fit in the order they want.
     """
-    multiprocessors = launcher_of(xp).limits(xp)[1]
-    rooms = (multiprocessors // 2, multiprocessors) if paired and multiprocessors > 1 else (multiprocessors,)
-    tried = [kernels(room, tf32) for room in rooms for tf32 in ((True, False) if takes_tf32() else (False,))]
+    shared_bytes, multiprocessors = launcher_of(xp).limits(xp)
+    parts = (multiprocessors // 2, multiprocessors) if paired and multiprocessors > 1 else (multiprocessors,)
+    kinds = (True, False) if takes_tf32() else (False,)
+    tried = [kernels(Room(part, min(SHARED, shared_bytes), tf32)) for part in parts for tf32 in kinds]
     return next((pair for pair in tried if all(fits(xp, each) for each in pair)), tried[-1])
 
 
@@ -44,21 +53,21 @@ def pays(kernel: Kernel, H: int, B: int) -> bool:
     return -(-B // kernel.crews) * H <= PAYS
 
 
-def forward_kernel(kind: str, H: int, multiprocessors: int, tf32: bool, rows: int, units: int, **sizes: int) -> Kernel:
+def forward_kernel(kind: str, H: int, room: Room, rows: int, units: int, **sizes: int) -> Kernel:
     """Forward: teams have `rows` rows of the weights, which are `units` units, or with tensor cores twice that."""
-    registers, warps = _room(H, tf32, rows)
-    teams, blocks, crews = _crews(-(-H // (units * (1 + tf32))), warps, multiprocessors)
-    file, sizes = f"{kind}_spread", {"H": H, "TEAMS": teams, "TF32": int(tf32), **sizes}
-    return _kernel(file, f"{file}_forward", sizes, teams, 4 * _apart(_width(H, tf32), tf32), registers, blocks, crews)
+    registers, warps = _registers(H, room.tf32, rows)
+    teams, blocks, crews = _crews(-(-H // (units * (1 + room.tf32))), warps, room.multiprocessors)
+    file, sizes = f"{kind}_spread", {"H": H, "TEAMS": teams, **sizes}
+    return _kernel(file, f"{file}_forward", sizes, room, teams, 4 * _apart(_width(H, room.tf32), room.tf32), registers, blocks, crews)
 
 
-def backward_kernel(kind: str, H: int, multiprocessors: int, tf32: bool, gates: int, **sizes: int) -> Kernel:
+def backward_kernel(kind: str, H: int, room: Room, gates: int, **sizes: int) -> Kernel:
     """Backward: a team for each gate and each four units, or eight."""
-    (registers, warps), units = _room(H, tf32, 4), 4 * (1 + tf32)
-    teams, blocks, crews = _crews(-(-H // units), warps // gates, multiprocessors)
-    file, sizes = f"{kind}_spread_back", {"H": H, "TEAMS": teams, "TF32": int(tf32), **sizes}
-    vector = 4 * (_apart(gates * _width(H, tf32), tf32) + gates * units * teams)  # and the sums of it
-    return _kernel(file, f"{kind}_spread_backward", sizes, teams * gates, vector, registers, blocks, crews)
+    (registers, warps), units = _registers(H, room.tf32, 4), 4 * (1 + room.tf32)
+    teams, blocks, crews = _crews(-(-H // units), warps // gates, room.multiprocessors)
+    file, sizes = f"{kind}_spread_back", {"H": H, "TEAMS": teams, **sizes}
+    vector = 4 * (_apart(gates * _width(H, room.tf32), room.tf32) + gates * units * teams)  # and the sums of it
+    return _kernel(file, f"{kind}_spread_backward", sizes, room, teams * gates, vector, registers, blocks, crews)
 
 
 def _width(H: int, tf32: bool) -> int:
@@ -71,7 +80,7 @@ def _apart(width: int, tf32: bool) -> int:
     return width + 16 if tf32 and width % 32 == 0 else width
 
 
-def _room(H: int, tf32: bool, rows: int) -> tuple[int, int]:
+def _registers(H: int, tf32: bool, rows: int) -> tuple[int, int]:
     """Registers that a thread needs, whose warp holds so many rows of H numbers; and how many such warps a block can have."""
     held, working = ((8 if tf32 else rows) * _width(H, tf32) // 32, WORKING_TF32 if tf32 else WORKING)
     registers = (held + working + 7) // 8 * 8
@@ -79,7 +88,9 @@ def _room(H: int, tf32: bool, rows: int) -> tuple[int, int]:
 
 
 def _crews(whole: int, most: int, multiprocessors: int) -> tuple[int, int, int]:
-    """How to spread a whole: (in each block, where `most` have room; blocks of a crew; crews), so that few multiprocessors are idle.
+    """How to spread `whole` teams, or groups of them, of which a block has room for `most`, so that few multiprocessors are idle.
+
+    Returns how many are in each block, of how many blocks a crew is, and how many crews there are.
 
     >>> _crews(512, most=16, multiprocessors=132)  # 4 · 32 blocks
     (16, 32, 4)
@@ -96,8 +107,10 @@ def _whole(rows: int, tf32: bool) -> int:
     return max(16, rows // 16 * 16) if tf32 else rows // 8 * 8 or rows
 
 
-def _kernel(file: str, function: str, sizes: dict[str, int], teams: int, vector: int, registers: int, blocks: int, crews: int) -> Kernel:
-    """With as large a tile of vectors (in bytes) as shared memory allows."""
-    tile = _whole(max(1, min(TILE, SHARED // vector)), bool(sizes["TF32"]))
-    sizes = {**sizes, "THREADS": 32 * teams, "TILE": tile, "BLOCKS": blocks}
+def _kernel(
+    file: str, function: str, sizes: dict[str, int], room: Room, teams: int, vector: int, registers: int, blocks: int, crews: int
+) -> Kernel:  # fmt: skip
+    """With as large a tile of vectors (in bytes) as there is shared memory for."""
+    tile = _whole(max(1, min(TILE, room.shared_bytes // vector)), room.tf32)
+    sizes = {**sizes, "THREADS": 32 * teams, "TILE": tile, "BLOCKS": blocks, "TF32": int(room.tf32)}
     return Kernel(f"{file}.cu", function, tuple(sizes.items()), 32 * teams, tile * vector, registers, blocks, crews)

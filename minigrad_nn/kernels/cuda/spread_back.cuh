@@ -2,8 +2,9 @@
 
 #include "spread.cuh"
 
-// With W_hh transposed, of GATES · H columns, rows belong to units, four or eight to a team, and a team has the columns of one gate:
-// GATES teams have a sum between them, which they put together in shared memory. Blocks have that as many times as TEAMS.
+// W_hh transposed has a row for each unit, and H columns for each gate. A team has the rows of four units, or eight, and of these the
+// columns of one gate. So there are GATES teams for the same units, each with a part of their sums; they put them together in
+// shared memory. A block has TEAMS times as many.
 template <int GATES>
 struct Back {
     using Part = Team<4, TF32>;
@@ -15,14 +16,16 @@ struct Back {
     __device__ void load(const float* w_hh) {
         gate = threadIdx.x / 32 % GATES, first = threadIdx.x / 32 / GATES * 4 * Part::QUADS;
         const int unit = first_unit() + first;
-        part.load([&](int row, int k) { return unit + row < H && k < H ? w_hh[(size_t(gate) * H + k) * H + unit + row] : 0.0f; });
+        part.load([&](int row, int column) {
+            return unit + row < H && column < H ? w_hh[(size_t(gate) * H + column) * H + unit + row] : 0.0f;
+        });
     }
 
-    // dh += W_hhᵀ @ d for one tile, the crew's rows of step k from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
-    __device__ void add(float* tile, const Steps& steps, int k, int from, int rows, const float* d, float* dh) const {
+    // dh += W_hhᵀ @ d for one tile, the crew's rows of a step from number `from` on, of this block's units; d (N, GATES · H), dh (B, H).
+    __device__ void add(float* tile, const Steps& steps, Step now, int from, int rows, const float* d, float* dh) const {
         float* sums = tile + TILE * STRIDE;  // (TILE, GATES, UNITS)
         fill_tile<VECTOR, STRIDE>(tile, rows, [&](int row, int column) {
-            return four_of(d + (steps.row(k, steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
+            return four_of(d + (now.row(steps.place(from + row)) * GATES + column / Part::WIDTH) * H, column % Part::WIDTH);
         });
         __syncthreads();  // the tile is there
         const auto nothing = [](int, int) { return 0; };
@@ -37,7 +40,8 @@ struct Back {
         });
     }
 
-    // Do something for each unit of this block in each row of a tile; the same ones fall to the same thread every time.
+    // Do something for each unit of this block in each row of a tile. A unit and row fall to the same thread every time, which so may
+    // read what it wrote in another step without asking others.
     template <class Action>
     __device__ static void each_unit(int rows, Action action) {
         for (int place = threadIdx.x; place < rows * UNITS; place += THREADS) {

@@ -23,10 +23,9 @@ struct Path {
         }
     }
 
-    // The row of the k-th step in the order of computing, as far as a pointer has to move for rows of `width` numbers.
-    __device__ size_t at(int k, int width) const {
-        int t = sequence.reverse ? length - 1 - k : k;
-        int row = (sequence.offsets ? sequence.offsets[t] : t * sequence.B) + j;
-        return static_cast<size_t>(row) * width;
+    // The row of the k-th step in the order of computing.
+    __device__ size_t row(int k) const {
+        const int t = sequence.reverse ? length - 1 - k : k;
+        return static_cast<size_t>((sequence.offsets ? sequence.offsets[t] : t * sequence.B) + j);
     }
 };
