@@ -47,7 +47,7 @@ def smoke() -> list[Cell]:
     cells += [Cell(kind, 7, 5, H, directions=2, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
     cells += [Cell("LSTM", 7, B, H, kernel=design) for B in (1, 300) for design, H in (("d1", 128), ("d2", 512))]
     cells += [Cell(kind, 200, 64, H, kernel=design) for kind in sizes for design, H in (("d1", 128), ("d2", 512))]
-    return cells + [Cell("LSTM", 200, 64, 512, kernel="d2", tf32=True)]
+    return [*cells, Cell("LSTM", 200, 64, 512, kernel="d2", tf32=True)]
 
 
 def usual() -> list[Cell]:

@@ -150,9 +150,10 @@ __device__ inline void fill_tile(float* tile, int rows, Value value) {
     }
 }
 
-// Number `column` of the state that entered row j of a step: the output of the step before, or the initial state.
+// Number `column` of the state that entered row j of a step: the output of the step before, or the initial state. (Only for numbers
+// that this block wrote itself, or another kernel.)
 __device__ inline float state_before(Step before, int j, int column, const float* y, const float* h_0) {
-    if (before.has(j)) return __ldcg(y + before.row(j) * H + column);
+    if (before.has(j)) return y[before.row(j) * H + column];
     return h_0 ? h_0[j * H + column] : 0.0f;
 }
 
