@@ -243,11 +243,11 @@ def test_a_step_waits_once_for_all_threads(kind: str, emulator: Emulator) -> Non
 def test_crews_wait_no_more_than_they_must(kind: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each step at which a crew has rows, once for each other; and blocks twice for each tile, the first time forward but once."""
     spread_over(7, emulator, monkeypatch)
-    c, H = case(4, kind, 6, [9, 9, 8, 2, 1]), 6
+    c, H = case(4, kind, 12, [20, 20, 8, 2, 1]), 12
     compute(c, cuda)
     for kernel, waited, name in zip(getattr(cuda, c.family).kernels(backend.CPU, H), emulator.barriers[1:], emulator.launched[1:]):
         tiles = [-(-len(range(crew, size, kernel.crews)) // spread.TILE) for size in c.steps.sizes for crew in range(kernel.crews)]
-        assert kernel.crews > 1 and kernel.function == name
+        assert kernel.crews > 1 and kernel.function == name and {0, 1} < {*tiles}
         assert waited == kernel.blocks * sum(2 * each + 2 - ("forward" in name) for each in tiles if each)
 
 
@@ -498,9 +498,10 @@ def test_the_emulator_waits_at_barriers_and_sees_where_one_is_missing() -> None:
         (("y[threadIdx.x]", "y[threadIdx.x + 1]"), "read or wrote beyond"),
         (("x[threadIdx.x]", "x[threadIdx.x + 1]"), "read or wrote beyond"),
         (("x[threadIdx.x]", "static_cast<const float*>(nullptr)[threadIdx.x]"), "read or wrote beyond"),
+        (("room[threadIdx.x] =", "room[threadIdx.x + 1] ="), "read or wrote beyond"),
         (("y[threadIdx.x]", "y[int(threadIdx.x) - 1]"), "wrote before"),
     ],
-    ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "before"],
+    ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "shared", "before"],
 )
 def test_the_emulator_refuses(change: tuple[str, str], message: str) -> None:
     with pytest.raises(RuntimeError, match=message):

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <random>
 #include <vector>
@@ -47,20 +46,19 @@ struct Fibre {
     Block* home = nullptr;
 };
 
-// A copy of an array that ends with a page, behind which comes one that nobody may touch.
+// Memory, NaN at first, that ends with a page, behind which comes one that nobody may touch.
 struct Paged {
-    size_t size, pages;
-    char *memory, *own;
+    size_t size, pages = 0;
+    char *memory = nullptr, *own = nullptr;
 
-    explicit Paged(const Array& array) : size(array.size), pages(0), memory(nullptr), own(nullptr) {
+    explicit Paged(size_t size) : size(size) {
         if (!size) return;
         const size_t page = sysconf(_SC_PAGESIZE);
         pages = (size + page - 1) / page * page + page;
         memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
         own = memory + pages - page - size;
-        std::memset(memory, 0xff, own - memory);  // NaN
-        std::memcpy(own, array.at, size);
+        std::memset(memory, 0xff, own - memory + size);
     }
     Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
     ~Paged() {
@@ -72,7 +70,9 @@ struct Paged {
 struct Copy : Paged {
     std::vector<char> handed_over, fetched;
 
-    explicit Copy(const Array& array) : Paged(array), handed_over(own, own + size), fetched(handed_over) {}
+    explicit Copy(const Array& array) : Paged(array.size), handed_over(array.at, array.at + size), fetched(handed_over) {
+        if (size) std::memcpy(own, array.at, size);
+    }
     bool written(size_t at, size_t bytes) const { return std::memcmp(own + at, &handed_over[at], bytes) != 0; }  // since the fence
     bool has(const char* place) const { return place >= own && place < own + size; }
 };
@@ -82,7 +82,7 @@ struct Block {
     std::vector<Copy> copies;
     std::vector<Fibre> fibres;
     std::vector<Warp> warps;
-    std::vector<float4> memory;
+    std::unique_ptr<Paged> memory;
     unsigned waiting = 0, done = 0;
 };
 
@@ -131,8 +131,7 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
     home.waiting = home.done = 0;
     home.fibres = std::vector<Fibre>(size);
     home.warps = std::vector<Warp>((size + 31) / 32);
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    home.memory.assign(bytes / sizeof(float4) + 1, {nan, nan, nan, nan});
+    home.memory = std::make_unique<Paged>((bytes + 15) / 16 * 16);
     home.copies.clear();
     for (const Array& each : arrays) home.copies.emplace_back(each);
     for (unsigned k = 0; k < size; ++k) {
@@ -257,7 +256,7 @@ bool finish(std::vector<Block>& together) {
 
 }  // namespace
 
-void* shared_memory() { return running->home->memory.data(); }
+void* shared_memory() { return running->home->memory->own; }
 
 void* own_copy(const void* array, size_t number) {
     const Array& whole = arrays[number];
