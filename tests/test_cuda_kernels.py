@@ -13,6 +13,7 @@ import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -268,11 +269,13 @@ def test_a_step_waits_once_for_all_threads(kind: str, emulator: Emulator) -> Non
 def test_crews_wait_no_more_than_they_must(kind: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each step at which a crew has rows, once for each other; and blocks twice for each tile, the first time forward but once."""
     spread_over(7, emulator, monkeypatch)
-    c, H = case(4, kind, 6, [9, 9, 8, 2, 1]), 6
+    monkeypatch.setattr(spread, "TILE", 16)
+    H = 36 if kind == "tanh" else 12
+    c = case(4, kind, H, [51, 50, 27, 2, 1])
     compute(c, cuda)
     for kernel, waited, name in zip(getattr(cuda, c.family).kernels(backend.CPU, H), emulator.barriers[1:], emulator.launched[1:]):
-        tiles = [-(-len(range(crew, size, kernel.crews)) // spread.TILE) for size in c.steps.sizes for crew in range(kernel.crews)]
-        assert kernel.crews > 1 and kernel.function == name
+        tiles = [-(-len(range(crew, size, kernel.crews)) // 16) for size in c.steps.sizes for crew in range(kernel.crews)]
+        assert kernel.crews > 1 and kernel.function == name and {0, 1} < {*tiles}
         assert waited == kernel.blocks * sum(2 * each + 2 - ("forward" in name) for each in tiles if each)
 
 
@@ -392,6 +395,9 @@ def test_what_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cuda.serves_spread("lstm", 1024, "float32", there, B=32) and cuda.serves_spread("lstm", 512, "float32", there, B=256)
     assert not cuda.serves_spread("lstm", 1024, "float32", there, B=33) and not cuda.serves_spread("lstm", 512, "float32", there, B=257)
     assert cuda.serves_spread("lstm", 1024, "float32", there) and cuda.serves_alone("lstm", 128, "float32", there, B=10**6)
+    crews = cuda.lstm.kernels(there, 129)[1].crews
+    assert 129 % crews and cuda.serves_spread("lstm", 129, "float32", there, B=crews * (spread.PAYS // 129))
+    assert not cuda.serves_spread("lstm", 129, "float32", there, B=crews * (spread.PAYS // 129) + 1)
     lstm = ("lstm", 1024, np.dtype("float32"), there)
     assert choose(*lstm, B=32) is choose(*lstm, "d2", B=33) is cuda.lstm and choose(*lstm, B=33) is device.lstm
     monkeypatch.setattr(Emulator, "shared_bytes", 99 * 1024)  # a smaller GPU
@@ -424,6 +430,38 @@ def test_arguments_that_a_launch_would_misread(given: Any, monkeypatch: pytest.M
     monkeypatch.setitem(launch.LAUNCHERS, "cpu", Emulator())
     with pytest.raises(TypeError, match="argument 1"):
         launch.launch(backend.CPU, steps.TABLE, 1, np.zeros(3, np.int32), given)
+
+
+class RawKernel:
+    """CuPy's, as far as its parameters go."""
+
+    def __init__(self, code: str, name: str, options: tuple[str, ...] = (), *, enable_cooperative_groups: bool = False) -> None:
+        self.made, self.asked, self.max_dynamic_shared_size_bytes = (code, name, options, enable_cooperative_groups), [], 48 * 1024
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
+        self.asked.append((grid, block, args, shared_mem))
+
+
+def test_what_cupy_is_asked_for() -> None:
+    device = SimpleNamespace(id=0, attributes={"MaxSharedMemoryPerBlockOptin": 99 * 1024, "MultiProcessorCount": 46})
+    xp = SimpleNamespace(library=SimpleNamespace(RawKernel=RawKernel, cuda=SimpleNamespace(Device=lambda: device)))
+    launcher, sizes = launch.CupyLauncher(), (("NUMBERS", 3),)
+    small = launch.Kernel("steps.cu", "write_table", sizes, threads=96, shared_bytes=48 * 1024)
+    large = small._replace(function="other", shared_bytes=48 * 1024 + 16, blocks=23, crews=2)
+    assert launcher.limits(xp) == (99 * 1024, 46)
+    for kernel, blocks in ((small, 47), (large, 46), (small, 1)):
+        launcher.launch(xp, kernel, blocks, ("given",))
+    one, other = launcher.compiled.values()
+    assert one.made == (small.source(), "write_table", ("--std=c++17",), False)
+    assert other.made == (large.source(), "other", ("--std=c++17",), True)  # blocks that wait for each other
+    assert (one.max_dynamic_shared_size_bytes, other.max_dynamic_shared_size_bytes) == (48 * 1024, 48 * 1024 + 16)
+    assert one.asked == [((each,), (96,), ("given",), 48 * 1024) for each in (47, 1)]
+    assert other.asked == [((46,), (96,), ("given",), 48 * 1024 + 16)]
+    with pytest.raises(ValueError, match="other needs 47 blocks at once, but there are 46 multiprocessors"):
+        launcher.launch(xp, large, 47, ())
+    device.id, device.attributes = 1, {"MaxSharedMemoryPerBlockOptin": 1, "MultiProcessorCount": 2}
+    launcher.launch(xp, small, 1, ())
+    assert len(launcher.compiled) == 3 and launcher.limits(xp) == (1, 2)
 
 
 # ------------------------------------------------------------------------------------------------------ missing barriers
@@ -543,7 +581,7 @@ def test_the_emulator_waits_at_barriers_and_sees_where_one_is_missing() -> None:
         (("x[threadIdx.x]", "x[threadIdx.x + 1]"), "read or wrote beyond"),
         (("x[threadIdx.x]", "static_cast<const float*>(nullptr)[threadIdx.x]"), "read or wrote beyond"),
         (("y[threadIdx.x]", "y[int(threadIdx.x) - 1]"), "wrote beside"),
-        (("room[threadIdx.x] =", "room[threadIdx.x + 1] ="), "wrote beyond its shared memory"),
+        (("room[threadIdx.x] =", "room[threadIdx.x + 1] ="), "read or wrote beyond"),
         (("= x[threadIdx.x]", "= __ldcg(reinterpret_cast<const float4*>(x + 1)).x"), "odd address"),
     ],
     ids=["ended", "elsewhere", "for ever", "watching", "beyond", "read beyond", "null", "before", "beyond shared memory", "odd address"],
