@@ -651,11 +651,14 @@ def compiled() -> Iterator[tuple[launch.Kernel, str]]:
         yield steps.TABLE, arch
         for module in (cuda.rnn, cuda.lstm, cuda.gru):
             yield module.on_chip(module.MOST)[0], arch  # the same source has both directions
-            rooms = [spread.Room(multiprocessors), spread.Room(multiprocessors // 2), spread.Room(multiprocessors, tf32=True)]
-            for room in rooms:  # the second for each of two directions
+            for tf32 in (False, True):
+                room = spread.Room(multiprocessors, tf32=tf32)
                 yield from ((each, arch) for each in module.spread_out(largest(module, room), room))
-            for H in (511, 512):  # in 16 warps, of which weights take half of the registers; with vectors of odd size, and of even
-                yield from ((each, arch) for each in module.spread_out(H, multiprocessors))
+    for module in (cuda.rnn, cuda.lstm, cuda.gru):
+        half = spread.Room(66)  # as for each of two directions
+        yield from ((each, "sm_90") for each in module.spread_out(largest(module, half), half))
+        for H in (511, 512):  # in 16 warps, of which weights take half of the registers; with vectors of odd size, and of even
+            yield from ((each, "sm_90") for each in module.spread_out(H, spread.Room(132)))
 
 
 def largest(module: Any, room: spread.Room) -> int:
