@@ -68,10 +68,10 @@ __device__ inline float4 four_of(const float* vector, int column) {
 }
 
 // Put `rows` vectors of WIDTH numbers into shared memory: value(row, column) fetches four neighbours. Each thread asks for several
-// before it waits for the first.
+// before it waits for the first, so that 32 KB are on their way to a block at a time, or what its threads have registers for.
 template <int WIDTH, class Value>
 __device__ inline void fill_tile(float* tile, int rows, Value value) {
-    constexpr int FOURS = WIDTH / 4, AHEAD = 4;
+    constexpr int FOURS = WIDTH / 4, AHEAD = THREADS > 256 ? 2048 / THREADS : 8;
     float4* to = reinterpret_cast<float4*>(tile);
     for (int place = threadIdx.x; place < rows * FOURS; place += AHEAD * THREADS) {
         float4 fetched[AHEAD];
