@@ -130,10 +130,10 @@ struct Team<ROWS, true> {
 };
 
 // Put `rows` vectors of WIDTH numbers into shared memory, STRIDE apart: value(row, column) fetches four neighbours. Each thread asks
-// for several before it waits for the first.
+// for several before it waits for the first, so that 32 KB are on their way to a block at a time, or what its threads have registers for.
 template <int WIDTH, int STRIDE, class Value>
 __device__ inline void fill_tile(float* tile, int rows, Value value) {
-    constexpr int FOURS = WIDTH / 4, AHEAD = 4;
+    constexpr int FOURS = WIDTH / 4, AHEAD = THREADS > 256 ? 2048 / THREADS : TF32 ? 4 : 8;
     for (int place = threadIdx.x; place < rows * FOURS; place += AHEAD * THREADS) {
         float4 fetched[AHEAD];
 #pragma unroll
