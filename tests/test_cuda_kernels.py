@@ -34,6 +34,7 @@ pytestmark = pytest.mark.host_only("emulates on the CPU")
 needs_compiler = pytest.mark.skipif(not is_there(), reason="emulating needs g++")
 SOURCES = sorted(path.name for path in launch.HERE.glob("*.cu"))
 LARGEST = {"tanh": cuda.rnn.MOST, "lstm": cuda.lstm.MOST, "gru": cuda.gru.MOST}
+SPREAD = [("lstm", 1), ("gru", 2), ("tanh", 3), ("lstm", 12), ("gru", 12), ("tanh", 36)]  # vectors fetched by four, too
 SIZES = {"lstm": (1, 5, 12, 33), "gru": (1, 6, 12, 33), "tanh": (1, 5, 35), "relu": (2, 12), "sigmoid": (7,)}
 TOLERANCE = 2e-5
 
@@ -160,7 +161,7 @@ def spread_over(blocks: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 
 
 @needs_compiler
-@pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + [("lstm", 1), ("gru", 2), ("tanh", 3)])
+@pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + SPREAD)
 def test_spread_over_blocks(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Crews of one block or several, of which there are fewer than rows or more."""
     spread_over(6, emulator, monkeypatch)
@@ -192,6 +193,15 @@ def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monke
     getattr(cuda, "rnn" if kind == "tanh" else kind).spread_out.cache_clear()
     c = case(1, kind, H, [3, 1], everything=True)
     assert wrong(compute(c, cuda), reference(c)) == [], c
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_tiles_fit_and_are_worked_on_eight_rows_at_a_time(kind: str) -> None:
+    for H in range(129, 1025, 5):
+        for kernel in getattr(cuda, kind).spread_out(H, 132):
+            tile = dict(kernel.sizes)["TILE"]
+            assert tile % 8 == 0 and 8 <= tile <= spread.TILE and kernel.shared_bytes <= spread.SHARED, (H, kernel)
+            assert kernel.threads <= 32 * spread.WARPS and kernel.blocks * kernel.crews <= max(132, kernel.blocks), (H, kernel)
 
 
 @needs_compiler
@@ -434,12 +444,16 @@ class Removal(NamedTuple):
     place: int
 
 
-BARRIERS = (r"__syncthreads\(\);|__threadfence\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);", r"volatile ", r"__ldcg(?=\()")
+BARRIERS = (
+    r"__syncthreads\(\);|__threadfence\(\);|crew_barrier\(counters, wanted\);|while \(.*\) __nanosleep\(20\);",
+    r"volatile ",
+    r"__ldcg(?=\()",
+)
 
 
 def barriers(source: str) -> list[tuple[int, int, str]]:
     """Where each begins and ends, and what is left without it."""
-    return [(*each.span(), left) for pattern, left in zip(BARRIERS, (";", "", "*")) for each in re.finditer(pattern, source)]
+    return [(*each.span(), left) for pattern, left in zip(BARRIERS, (";", "", "*"), strict=True) for each in re.finditer(pattern, source)]
 
 
 REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(barriers(launch.read(file))))]

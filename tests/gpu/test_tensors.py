@@ -72,6 +72,16 @@ def test_tensors_of_which_a_thread_has_several_elements(monkeypatch):
             np.testing.assert_allclose(other, one, 1e-12, 1e-12)
 
 
+def test_tensors_without_elements():
+    with mg.device(ON):
+        p = mg.zeros(2, 0, requires_grad=True)
+        p.grad = mg.zeros(2, 0)
+        assert clip_grad_norm_([p], 1.0).item() == 0
+        clip_grad_value_([p], 1.0)
+        mg.optim.Adam([p]).step()
+    assert p.shape == (2, 0)
+
+
 def test_a_largest_square_that_is_nan_stays():
     found = []
     for where in ("cpu", ON):
