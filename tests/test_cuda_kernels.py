@@ -34,6 +34,7 @@ pytestmark = pytest.mark.host_only("emulates on the CPU")
 needs_compiler = pytest.mark.skipif(not is_there(), reason="emulating needs g++")
 SOURCES = sorted(path.name for path in launch.HERE.glob("*.cu"))
 LARGEST = {"tanh": cuda.rnn.MOST, "lstm": cuda.lstm.MOST, "gru": cuda.gru.MOST}
+SPREAD = [("lstm", 1), ("gru", 2), ("tanh", 3), ("lstm", 12), ("gru", 12), ("tanh", 36)]  # vectors fetched by four, too
 SIZES = {"lstm": (1, 5, 12, 33), "gru": (1, 6, 12, 33), "tanh": (1, 5, 35), "relu": (2, 12), "sigmoid": (7,)}
 TOLERANCE = 2e-5
 
@@ -160,7 +161,7 @@ def spread_over(blocks: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 
 
 @needs_compiler
-@pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + [("lstm", 1), ("gru", 2), ("tanh", 3)])
+@pytest.mark.parametrize(("kind", "H"), [(kind, sizes[-1]) for kind, sizes in SIZES.items()] + SPREAD)
 def test_spread_over_blocks(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Crews of one block or several, of which there are fewer than rows or more."""
     spread_over(6, emulator, monkeypatch)
@@ -217,6 +218,15 @@ def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monke
     getattr(cuda, "rnn" if kind == "tanh" else kind).spread_out.cache_clear()
     c = case(1, kind, H, [3, 1], everything=True)
     assert wrong(compute(c, cuda), reference(c)) == [], c
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_tiles_fit_and_are_worked_on_eight_rows_at_a_time(kind: str) -> None:
+    for H in range(129, 1025, 5):
+        for kernel in getattr(cuda, kind).spread_out(H, 132):
+            tile = dict(kernel.sizes)["TILE"]
+            assert tile % 8 == 0 and 8 <= tile <= spread.TILE and kernel.shared_bytes <= spread.SHARED, (H, kernel)
+            assert kernel.threads <= 32 * spread.WARPS and kernel.blocks * kernel.crews <= max(132, kernel.blocks), (H, kernel)
 
 
 @needs_compiler
@@ -436,7 +446,8 @@ class RawKernel:
     """CuPy's, as far as its parameters go."""
 
     def __init__(self, code: str, name: str, options: tuple[str, ...] = (), *, enable_cooperative_groups: bool = False) -> None:
-        self.made, self.asked, self.max_dynamic_shared_size_bytes = (code, name, options, enable_cooperative_groups), [], 48 * 1024
+        self.made, self.asked = (code, name, options, enable_cooperative_groups), []
+        self.max_dynamic_shared_size_bytes: int | None = None  # as much as any kernel has, 48 KB
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
         self.asked.append((grid, block, args, shared_mem))
@@ -454,7 +465,7 @@ def test_what_cupy_is_asked_for() -> None:
     one, other = launcher.compiled.values()
     assert one.made == (small.source(), "write_table", ("--std=c++17",), False)
     assert other.made == (large.source(), "other", ("--std=c++17",), True)  # blocks that wait for each other
-    assert (one.max_dynamic_shared_size_bytes, other.max_dynamic_shared_size_bytes) == (48 * 1024, 48 * 1024 + 16)
+    assert one.max_dynamic_shared_size_bytes is None and other.max_dynamic_shared_size_bytes == 48 * 1024 + 16
     assert one.asked == [((each,), (96,), ("given",), 48 * 1024) for each in (47, 1)]
     assert other.asked == [((46,), (96,), ("given",), 48 * 1024 + 16)]
     with pytest.raises(ValueError, match="other needs 47 blocks at once, but there are 46 multiprocessors"):
@@ -483,7 +494,7 @@ BARRIERS = (
 
 def barriers(source: str) -> list[tuple[int, int, str]]:
     """Where each begins and ends, and what is left without it."""
-    return [(*each.span(), left) for pattern, left in zip(BARRIERS, (";", "", "*")) for each in re.finditer(pattern, source)]
+    return [(*each.span(), left) for pattern, left in zip(BARRIERS, (";", "", "*"), strict=True) for each in re.finditer(pattern, source)]
 
 
 REMOVALS = [Removal(file, place) for file in SOURCES for place in range(len(barriers(launch.read(file))))]

@@ -266,6 +266,8 @@ def test_every_wait_is_needed(place, monkeypatch):
 
 def test_the_second_stream_belongs_to_all_threads_and_what_is_held_to_one():
     xp, there = mg.backend.on(mg.device("strict")), []
+    beside.join(xp)
+    assert beside._seconds == {}  # nothing to wait for
     beside.launch_beside(xp, lambda: None, "held")
 
     def other():

@@ -138,6 +138,8 @@ class Emulator:
         got = [_kind(each, kind) for each, kind in zip(arguments, wanted)]
         if got != wanted or len(arguments) != len(wanted):
             raise TypeError(f"{name} takes {wanted}, got {got}")
+        if kernel.threads % 32 or not 0 < kernel.threads <= 1024:
+            raise ValueError(f"{name}: {kernel.threads} threads are no whole warps, of which a block may have 32")
         cells = [_cell(each, copy) for each, copy in zip(arguments, guarded)]
         pointers = (ctypes.c_void_p * len(cells))(*[cell.ctypes.data for cell in cells])
         sizes = (ctypes.c_size_t * len(cells))(*[copy.inner.nbytes if copy is not None else 0 for copy in guarded])

@@ -152,7 +152,8 @@ void prepare(Block& home, unsigned number, unsigned size, unsigned bytes, char* 
 
 // One of the fibres that can run. Of `choices` drawn at random the one of highest priority: with one choice all go
 // about alike; with many some run far ahead of others, as far as barriers let them, until priorities are drawn anew.
-// Those that only watch memory for a change get their turn less often, and those asleep when hardly anybody else can run.
+// Those that only watch memory for a change get their turn less often, whatever their priority, and those asleep when hardly
+// anybody else can run.
 Fibre* choose(unsigned choices) {
     const auto rank = [](const Fibre* each) { return each->asleep && dice() % 64 ? 2 : each->watching ? 1 : 0; };
     size_t best = dice() % ready.size();

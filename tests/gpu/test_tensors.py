@@ -72,6 +72,16 @@ def test_tensors_of_which_a_thread_has_several_elements(monkeypatch):
             np.testing.assert_allclose(other, one, 1e-12, 1e-12)
 
 
+def test_tensors_without_elements():
+    with mg.device(ON):
+        p = mg.zeros(2, 0, requires_grad=True)
+        p.grad = mg.zeros(2, 0)
+        assert clip_grad_norm_([p], 1.0).item() == 0
+        clip_grad_value_([p], 1.0)
+        mg.optim.Adam([p]).step()
+    assert p.shape == (2, 0)
+
+
 def test_a_largest_square_that_is_nan_stays():
     found = []
     for where in ("cpu", ON):
@@ -122,12 +132,14 @@ def test_a_rule_of_ones_own_is_followed():
 
 
 def test_views_and_gradients_in_another_order_are_changed_one_by_one():
-    p = mg.tensor(np.arange(6.0).reshape(2, 3), device=ON).requires_grad_()
-    p.grad = mg.tensor(np.ones((3, 2)), device=ON).t()
-    clip_grad_norm_(p, 1.0)
-    clip_grad_value_(p, 0.4)
-    mg.optim.SGD([p], lr=1.0).step()
-    np.testing.assert_allclose(host(p), np.arange(6.0).reshape(2, 3) - 0.4)
+    gradient = np.arange(1.0, 7.0).reshape(2, 3)
+    for turned in (gradient, np.ascontiguousarray(gradient.T)):
+        p = mg.tensor(np.zeros((2, 3)), device=ON).requires_grad_()
+        p.grad = mg.tensor(turned, device=ON) if turned.shape == (2, 3) else mg.tensor(turned, device=ON).t()
+        assert host(clip_grad_norm_(p, 5.0)) == pytest.approx(np.sqrt(91))
+        clip_grad_value_(p, 2.9)
+        mg.optim.SGD([p], lr=1.0).step()
+        np.testing.assert_allclose(host(p), -np.minimum(gradient * 5 / np.sqrt(91), 2.9), 1e-6)
 
 
 def test_a_gradient_given_twice_is_scaled_twice():

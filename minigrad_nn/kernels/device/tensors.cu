@@ -58,7 +58,7 @@ extern "C" __global__ void rmsprop(const Table table, double lr, double alpha, d
                                    double sign, long long centered) {
     EACH_ELEMENT {
         number *p = table.tensors[0][t] + i, *v = table.tensors[2][t] + i;
-        number *m = centered ? table.tensors[3][t] : 0, *b = momentum > 0 ? table.tensors[centered ? 4 : 3][t] : 0;
+        number *m = centered ? table.tensors[3][t] : 0, *b = table.tensors[centered ? 4 : 3][t];
         const real d = decayed(real(sign) * real(table.tensors[1][t][i]), real(*p), real(weight_decay));  // (1)
         const real square = real(alpha) * real(*v) + real(1 - alpha) * (d * d);                           // (2)
         real variance = square;
