@@ -223,10 +223,18 @@ def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monke
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
 def test_tiles_fit_and_are_worked_on_eight_rows_at_a_time(kind: str) -> None:
     for H in range(129, 1025, 5):
-        for kernel in getattr(cuda, kind).spread_out(H, 132):
+        for kernel in getattr(cuda, kind).spread_out(H, spread.Room(132)):
             tile = dict(kernel.sizes)["TILE"]
             assert tile % 8 == 0 and 8 <= tile <= spread.TILE and kernel.shared_bytes <= spread.SHARED, (H, kernel)
             assert kernel.threads <= 32 * spread.WARPS and kernel.blocks * kernel.crews <= max(132, kernel.blocks), (H, kernel)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+def test_tiles_for_tensor_cores_fit_and_are_worked_on_sixteen_rows_at_a_time(kind: str) -> None:
+    for H in range(129, 641, 5):
+        for kernel in getattr(cuda, kind).spread_out(H, spread.Room(132, tf32=True)):
+            assert dict(kernel.sizes)["TILE"] % 16 == 0 and kernel.shared_bytes <= 227 * 1024 and launch.has_registers(kernel), (H, kernel)
+    assert not any(map(launch.has_registers, getattr(cuda, kind).spread_out(700, spread.Room(132, tf32=True))))
 
 
 @needs_compiler
