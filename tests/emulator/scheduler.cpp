@@ -21,6 +21,7 @@ dim3 thread, block, threads, blocks;
 namespace {
 
 constexpr size_t STACK = 64 * 1024;
+constexpr size_t GUARD = 256 * 1024;  // bytes around memory, as many as a block shares
 constexpr unsigned PATIENCE = 300000;  // looks at memory that nobody has changed
 
 enum class State { ready, at_barrier, in_exchange, done };
@@ -46,19 +47,19 @@ struct Fibre {
     Block* home = nullptr;
 };
 
-// Memory, NaN at first, that ends with a page, behind which comes one that nobody may touch.
+// Memory, NaN at first, that ends with a page; behind it and before its first page nobody may touch anything.
 struct Paged {
     size_t size, pages = 0;
     char *memory = nullptr, *own = nullptr;
 
     explicit Paged(size_t size) : size(size) {
         if (!size) return;
-        const size_t page = sysconf(_SC_PAGESIZE);
-        pages = (size + page - 1) / page * page + page;
-        memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
-        own = memory + pages - page - size;
-        std::memset(memory, 0xff, own - memory + size);
+        const size_t page = sysconf(_SC_PAGESIZE), inner = (size + page - 1) / page * page;
+        pages = inner + 2 * GUARD;
+        memory = static_cast<char*>(mmap(nullptr, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        if (memory == MAP_FAILED || mprotect(memory + GUARD, inner, PROT_READ | PROT_WRITE)) std::abort();
+        own = memory + GUARD + inner - size;
+        std::memset(memory + GUARD, 0xff, inner);
     }
     Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
     ~Paged() {

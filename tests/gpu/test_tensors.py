@@ -12,6 +12,7 @@ from test_devices import OPTIMISERS
 import minigrad as mg
 import minigrad_nn as nn
 from minigrad_nn.kernels.device import tensors
+from minigrad_nn.kernels.device.launch import Functions
 from minigrad_nn.utils import clip_grad_norm_, clip_grad_value_
 
 ON = "cuda" if mg.get_default_device().type == "cuda" else "strict"
@@ -67,9 +68,12 @@ def test_more_tensors_than_a_table_has_room_for(name):
 def test_tensors_of_which_a_thread_has_several_elements(monkeypatch):
     monkeypatch.setattr(tensors, "BLOCKS", 2)
     monkeypatch.setattr(tensors, "BLOCKS_OF_SUMS", 1)
+    start, grids = Functions.launch, []
+    monkeypatch.setattr(Functions, "launch", lambda self, name, grid, given: grids.append(grid) or start(self, name, grid, given))
     for name in ("SGD", "Adam"):
         for one, other in zip(trained(name, "cpu", "float64"), trained(name, ON, "float64"), strict=True):
             np.testing.assert_allclose(other, one, 1e-12, 1e-12)
+    assert {blocks for blocks, _ in grids} == {1, 2}  # of sums, of others
 
 
 def test_tensors_without_elements():
