@@ -211,10 +211,11 @@ def test_on_tensor_cores(kind: str, H: int, tf32: None, emulator: Emulator, monk
 
 
 @needs_compiler
-@pytest.mark.parametrize(("kind", "H"), [("lstm", 129), ("gru", 161), ("tanh", 257)])
+@pytest.mark.parametrize(("kind", "H"), [("lstm", 129), ("gru", 161), ("tanh", 257), ("lstm", 128), ("gru", 128), ("tanh", 128)])
 def test_spread_over_a_whole_device(kind: str, H: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More columns than a warp takes at once."""
+    """More columns than a warp takes at once, and just as many."""
     emulator.blocks_at_once = 132
+    monkeypatch.setattr(getattr(cuda, "rnn" if kind == "tanh" else kind), "MOST", 127)
     getattr(cuda, "rnn" if kind == "tanh" else kind).spread_out.cache_clear()
     c = case(1, kind, H, [3, 1], everything=True)
     assert wrong(compute(c, cuda), reference(c)) == [], c
@@ -225,6 +226,9 @@ def test_tiles_fit_and_are_worked_on_eight_rows_at_a_time(kind: str) -> None:
     for H in range(129, 1025, 5):
         for kernel in getattr(cuda, kind).spread_out(H, spread.Room(132)):
             tile = dict(kernel.sizes)["TILE"]
+            width, units = -(-H // 128) * 128, 0 if "forward" in kernel.function else 4 * dict(kernel.sizes)["QUADS"]
+            gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind] if units else 1
+            assert kernel.shared_bytes == tile * 4 * gates * (width + units), (H, kernel)
             assert tile % 8 == 0 and 8 <= tile <= spread.TILE and kernel.shared_bytes <= spread.SHARED, (H, kernel)
             assert kernel.threads <= 32 * spread.WARPS and kernel.blocks * kernel.crews <= max(132, kernel.blocks), (H, kernel)
 
@@ -266,10 +270,15 @@ def test_without_keeping_the_values_are_the_same(kind: str, spread_out: bool, em
 
 @needs_compiler
 @pytest.mark.parametrize("kind", ["lstm", "gru", "tanh"])
-def test_the_order_of_threads_makes_no_difference(kind: str, emulator: Emulator) -> None:
-    c = case(2, kind, SIZES[kind][-1], [3, 2, 2], everything=True)
+@pytest.mark.parametrize("spread_out", [False, True], ids=["d1", "d2"])
+def test_the_order_of_threads_makes_no_difference(kind: str, spread_out: bool, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    if spread_out:
+        spread_over(3, emulator, monkeypatch)
+        monkeypatch.setattr(spread, "WARPS", 4)  # one crew, which goes over three tiles
+    H = SIZES[kind][-1] if not spread_out else 36 if kind == "tanh" else 8
+    c = case(2, kind, H, [5, 5, 1], everything=True)
     want = compute(c, cuda)
-    for _ in range(5):
+    for _ in range(20):
         for name, value in compute(c, cuda).items():
             assert np.array_equal(value, want[name]), name
 
@@ -303,6 +312,7 @@ def test_a_table_longer_than_one_launch_carries(emulator: Emulator, monkeypatch:
     assert np.array_equal(steps.offsets_of(backend.CPU, sequence), np.cumsum([0, *sequence.sizes]))
     assert emulator.launched == ["write_table"] * 3
     assert steps.offsets_of(backend.CPU, Steps([4] * 5)) is None
+    assert steps.room(backend.CPU, ("x", "w_ih"), "w_hh", (3, 4), np.float32) is None
 
 
 @needs_compiler

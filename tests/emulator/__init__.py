@@ -25,6 +25,7 @@ from minigrad_nn.kernels.cuda.launch import Kernel
 
 HERE = Path(__file__).parent
 FLAGS = ("-std=c++20", "-O1", "-fPIC", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Werror=return-type")
+GUARD = 256 * 1024  # bytes on both sides of every array that nobody may touch
 LIBRARY = ctypes.CDLL(None, use_errno=True)
 CANARY = np.uint32(0x7FC0BEEF)  # as a float, NaN: who reads it spoils the result
 
@@ -95,16 +96,16 @@ class Guarded:
     def __init__(self, array: Any) -> None:
         self.array = held(array)
         pages = -(-(self.array.nbytes + 12) // mmap.PAGESIZE) * mmap.PAGESIZE
-        self.memory = mmap.mmap(-1, pages + 2 * mmap.PAGESIZE)
+        self.memory = mmap.mmap(-1, pages + 2 * GUARD)
         whole = np.frombuffer(self.memory, np.uint32)
-        self.room = whole[mmap.PAGESIZE // 4 : (mmap.PAGESIZE + pages) // 4]
+        self.room = whole[GUARD // 4 : (GUARD + pages) // 4]
         self.room[:] = CANARY
         last = self.room.size - self.array.size
         self.begin = last - (last - self.array.ctypes.data // 4) % 4  # four numbers are fetched in one go from even addresses only
         self.inner = self.room[self.begin : self.begin + self.array.size].view(self.array.dtype)
         self.inner[:] = self.array.reshape(-1)
-        for guard in (whole.ctypes.data, whole.ctypes.data + mmap.PAGESIZE + pages):
-            if LIBRARY.mprotect(ctypes.c_void_p(guard), mmap.PAGESIZE, 0):
+        for guard in (whole.ctypes.data, whole.ctypes.data + GUARD + pages):
+            if LIBRARY.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(GUARD), 0):
                 raise OSError(ctypes.get_errno(), "mprotect")
 
     def end(self, what: str) -> None:

@@ -21,6 +21,7 @@ dim3 thread, block, threads, blocks;
 namespace {
 
 constexpr size_t STACK = 64 * 1024;
+constexpr size_t GUARD = 256 * 1024;  // bytes around memory, as many as a block shares
 constexpr unsigned PATIENCE = 300000;  // looks at memory that nobody has changed
 
 enum class State { ready, at_barrier, in_exchange, done };
@@ -47,20 +48,20 @@ struct Fibre {
 };
 
 // Memory, NaN at first, that begins at as odd an address as other memory and ends with a page, or up to three numbers before; behind
-// comes a page that nobody may touch.
+// it and before its first page nobody may touch anything.
 struct Paged {
     size_t size, pages = 0;
     char *memory = nullptr, *own = nullptr;
 
     explicit Paged(size_t size, const char* like = nullptr) : size(size) {
         if (!size) return;
-        const size_t page = sysconf(_SC_PAGESIZE);
-        pages = (size + 12 + page - 1) / page * page + page;
-        memory = static_cast<char*>(mmap(nullptr, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        if (memory == MAP_FAILED || mprotect(memory + pages - page, page, PROT_NONE)) std::abort();
-        own = memory + pages - page - size;
+        const size_t page = sysconf(_SC_PAGESIZE), inner = (size + 12 + page - 1) / page * page;
+        pages = inner + 2 * GUARD;
+        memory = static_cast<char*>(mmap(nullptr, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        if (memory == MAP_FAILED || mprotect(memory + GUARD, inner, PROT_READ | PROT_WRITE)) std::abort();
+        own = memory + GUARD + inner - size;
         own -= (reinterpret_cast<uintptr_t>(own) - reinterpret_cast<uintptr_t>(like)) & 15;
-        std::memset(memory, 0xff, pages - page);
+        std::memset(memory + GUARD, 0xff, inner);
     }
     Paged(Paged&& other) : size(other.size), pages(other.pages), memory(other.memory), own(other.own) { other.memory = nullptr; }
     ~Paged() {

@@ -39,7 +39,7 @@ extern "C" __global__ void sgd(const Table table, double lr, double momentum, do
 extern "C" __global__ void adam(const Table table, double beta1, double beta2, double weight_decay, double shrink, double sign) {
     EACH_ELEMENT {
         number *p = table.tensors[0][t] + i, *m = table.tensors[2][t] + i, *v = table.tensors[3][t] + i, *most = table.tensors[4][t];
-        const real was = shrink == 1 ? real(*p) : real(*p) * real(shrink);
+        const real was = real(*p) * real(shrink);
         const real d = decayed(real(sign) * real(table.tensors[1][t][i]), was, real(weight_decay));  // (1)
         const real mean = real(beta1) * real(*m) + real(1 - beta1) * d;                              // (2)
         const real square = real(beta2) * real(*v) + real(1 - beta2) * (d * d);                      // (3)
