@@ -226,7 +226,7 @@ def test_tiles_fit_and_are_worked_on_eight_rows_at_a_time(kind: str) -> None:
     for H in range(129, 1025, 5):
         for kernel in getattr(cuda, kind).spread_out(H, spread.Room(132)):
             tile = dict(kernel.sizes)["TILE"]
-            width, units = -(-H // 128) * 128, 0 if "forward" in kernel.function else 4 * dict(kernel.sizes)["QUADS"]
+            width, units = -(-H // 128) * 128, 0 if "forward" in kernel.function else 4 * dict(kernel.sizes)["TEAMS"]
             gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind] if units else 1
             assert kernel.shared_bytes == tile * 4 * gates * (width + units), (H, kernel)
             assert tile % 8 == 0 and 8 <= tile <= spread.TILE and kernel.shared_bytes <= spread.SHARED, (H, kernel)
@@ -312,7 +312,8 @@ def test_a_table_longer_than_one_launch_carries(emulator: Emulator, monkeypatch:
     assert np.array_equal(steps.offsets_of(backend.CPU, sequence), np.cumsum([0, *sequence.sizes]))
     assert emulator.launched == ["write_table"] * 3
     assert steps.offsets_of(backend.CPU, Steps([4] * 5)) is None
-    assert steps.room(backend.CPU, ("x", "w_ih"), "w_hh", (3, 4), np.float32) is None
+    for wanted, sizes in (({"x", "w_ih"}, sequence), ({"w_hh"}, Steps([4] * 5))):
+        assert steps.entered(backend.CPU, wanted, sizes, 4, np.float32) is None
 
 
 @needs_compiler
