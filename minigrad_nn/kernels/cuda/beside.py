@@ -17,7 +17,7 @@ Nothing but these launches goes to the second stream; memory is taken and filled
 
     cuBLAS promises the same last bits in every run only where one stream at a time uses it.
 
-All threads share the second stream of a device. Kernels with a barrier of the whole grid would wait for ever if two of them were
+All threads share the second stream of a device. Kernels whose blocks wait for each other would do so for ever if two of them were
 there in part, each without room for its other blocks. So one that needs more than half of the device starts when the
 second stream is empty, and smaller ones are never more than two: one here, one there.
 """
