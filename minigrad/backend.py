@@ -377,6 +377,11 @@ class CudaBackend(Backend):
         """The library of matrix products as CuPy hands it on, addresses and numbers in place of arrays."""
         return importlib.import_module("cupy_backends.cuda.libs.cublas")
 
+    @functools.cached_property
+    def exactness(self) -> Any:
+        """How exact CuPy's products are: a module without a public name; its public way is the environment, which it reads once."""
+        return importlib.import_module("cupy._core._routines_linalg")
+
     def device_of(self, array: Array) -> device:
         index = array.device.id
         if index not in self._devices:
@@ -569,8 +574,8 @@ class CudaBackend(Backend):
             return self.library.linalg.inv(A)
 
     def use_tf32(self, allowed: bool) -> None:
-        core = importlib.import_module("cupy._core._routines_linalg")  # has no public name; else CuPy asks the environment, once
-        core.set_compute_type(np.dtype(np.float32), core.COMPUTE_TYPE_TF32 if allowed else core.COMPUTE_TYPE_DEFAULT)
+        how = self.exactness.COMPUTE_TYPE_TF32 if allowed else self.exactness.COMPUTE_TYPE_DEFAULT
+        self.exactness.set_compute_type(np.dtype(np.float32), how)
 
     def synchronize(self) -> None:
         self.library.cuda.get_current_stream().synchronize()
@@ -614,11 +619,18 @@ def set_float32_matmul_precision(precision: str) -> None:
     """How exact products of matrices of float32 are on a GPU: "highest" is float32, "high" and "medium" are TF32.
 
     TF32 rounds the factors to 11 significant bits, about three digits, and adds up in float32; tensor cores compute it several times
-    as fast. It allows TF32 in every product that cuBLAS takes, those of `@`, of Linear and of recurrent layers, and in kernels that
-    keep large weights on the chip. A CPU always multiplies in float32. CUPY_TF32=1 in the environment begins with "high".
+    as fast. Where it is allowed, it is used for every product that cuBLAS takes, those of `@`, of Linear and of recurrent layers,
+    and in kernels that keep large weights on the chip. A CPU always multiplies in float32. With CUPY_TF32=1 in the environment a
+    program begins with "high".
 
     Raises: RuntimeError, ValueError for what is none of the three, where PyTorch may only warn
     Source: https://docs.pytorch.org/docs/stable/generated/torch.set_float32_matmul_precision.html
+
+    >>> before = get_float32_matmul_precision()
+    >>> set_float32_matmul_precision("high")
+    >>> get_float32_matmul_precision()
+    'high'
+    >>> set_float32_matmul_precision(before)
     """
     global _precision
     if not isinstance(precision, str):

@@ -18,7 +18,7 @@ from typing import Any
 TARGET = Path(__file__).with_name("cupy_names.json")
 
 
-def record(cupy: Any, special: Any, flags: Any, cublas: Any) -> dict[str, Any]:
+def record(cupy: Any, special: Any, flags: Any, cublas: Any, exactness: Any) -> dict[str, Any]:
     """Everything that is written, as plain values."""
     public = {name: getattr(cupy, name) for name in dir(cupy) if not name.startswith("_")}
     ufuncs = {name: value for name, value in public.items() if isinstance(value, cupy.ufunc)}
@@ -40,6 +40,7 @@ def record(cupy: Any, special: Any, flags: Any, cublas: Any) -> dict[str, Any]:
         "random": sorted({*public_names(cupy.random), "Generator"}),  # this one is made when it is asked for
         "random_generator": {name: words(getattr(cupy.random.Generator, name)) for name in public_names(cupy.random.Generator)},
         "cublas": {"gemmEx": words(cublas.gemmEx)},
+        "exactness": [name for name in public_names(exactness) if "compute_type" in name.lower()],
         "cuda": public_names(cupy.cuda),
         "cuda_runtime": [name for name in public_names(runtime) if callable(getattr(runtime, name)) or name == "CUDARuntimeError"],
         "cuda_device": public_names(cupy.cuda.Device),
@@ -115,7 +116,8 @@ def words_of_docstring(function: Any) -> str:
 if __name__ == "__main__":
     import cupy
     import cupyx.scipy.special
-    from cupy._core import flags
+    from cupy._core import _routines_linalg, flags
     from cupy_backends.cuda.libs import cublas
 
-    TARGET.write_text(json.dumps(record(cupy, cupyx.scipy.special, flags, cublas), indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    found = record(cupy, cupyx.scipy.special, flags, cublas, _routines_linalg)
+    TARGET.write_text(json.dumps(found, indent=0, sort_keys=True) + "\n", encoding="utf-8")

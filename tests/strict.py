@@ -430,6 +430,22 @@ class Cublas:
         return columns_of.T if transposed else columns_of
 
 
+class Exactness:
+    """What stands in for CuPy's settings of how exact products are: it notes what it is told, and multiplies as ever."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in NAMES["exactness"] or not name.isupper():
+            raise AttributeError(f"cupy._core._routines_linalg of cupy {NAMES['cupy']} has no {name!r}, or no stand-in here")
+        return name
+
+    def set_compute_type(self, dtype: np.dtype[Any], compute_type: str) -> None:
+        """For products of this dtype from now on."""
+        self.told[np.dtype(dtype).name] = compute_type
+
+
 HANDLE = 7  # of cuBLAS: any number
 
 
@@ -859,11 +875,7 @@ class StrictBackend(backend.CudaBackend):
     special = Special()
     cublas = Cublas()
     told = LIBRARY.linalg.tell
-    tf32 = False
-
-    def use_tf32(self, allowed: bool) -> None:
-        """Noted only: products here are NumPy's."""
-        self.tf32 = allowed
+    exactness = Exactness()
 
 
 def register() -> None:

@@ -124,7 +124,8 @@ def test_the_record_is_that_of_the_cupy_installed_here():
         pytest.skip(f"CuPy {cupy.__version__} is installed, {strict.NAMES['cupy']} was recorded")
     special, flags = importlib.import_module("cupyx.scipy.special"), importlib.import_module("cupy._core.flags")
     cublas = pytest.importorskip("cupy_backends.cuda.libs.cublas", exc_type=ImportError)  # which needs cuBLAS itself
-    assert record_cupy.record(cupy, special, flags, cublas) == strict.NAMES
+    exactness = importlib.import_module("cupy._core._routines_linalg")
+    assert record_cupy.record(cupy, special, flags, cublas, exactness) == strict.NAMES
 
 
 def test_what_was_recorded():

@@ -555,19 +555,19 @@ def test_unless_the_user_wants_speed():
 
 
 @pytest.mark.host_only("changes how a GPU would multiply")
-def test_precision_of_products(monkeypatch):
-    strict = mg.backend.on(mg.device("strict"))
-    assert mg.get_float32_matmul_precision() == "highest" and not strict.tf32
+def test_precision_of_products():
+    told = mg.backend.on(mg.device("strict")).exactness.told
+    assert mg.get_float32_matmul_precision() == "highest"
     try:
         mg.set_float32_matmul_precision("high")
-        assert mg.get_float32_matmul_precision() == "high" and strict.tf32
+        assert mg.get_float32_matmul_precision() == "high" and told == {"float32": "COMPUTE_TYPE_TF32"}
         for wrong, error in (("low", ValueError), ("HIGH", ValueError), (None, RuntimeError), (1, RuntimeError)):
             with pytest.raises(error, match="one of highest, high, medium; got"):
                 mg.set_float32_matmul_precision(wrong)
         assert mg.get_float32_matmul_precision() == "high"
     finally:
         mg.set_float32_matmul_precision("highest")
-    assert not strict.tf32
+    assert told == {"float32": "COMPUTE_TYPE_DEFAULT"}
 
 
 INDICES = {

@@ -26,7 +26,7 @@ Written by `./run gpu`; do not edit by hand. How the kernels work: [gpu.md](gpu.
 
 Forward, and backward for gradients of the input and of every weight, float32, I = H, random data and the same weights on
 both sides. Medians of steps between CUDA events, after a warm-up, both libraries in one process on one stream. "IEEE" is
-float32 throughout: TF32 is off in CuPy, cuBLAS and cuDNN; "TF32" allows it in all of them. The ratio is PyTorch's time over
+float32 throughout: TF32 is off in CuPy, cuBLAS, cuDNN and d2; "TF32" allows it in all of them. The ratio is PyTorch's time over
 ours, so above 1 minigrad is ahead. Packed batches have lengths between T/4 and T. Which kernel computed a cell stands beside it.
 
 {summary}

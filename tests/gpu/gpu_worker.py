@@ -12,7 +12,6 @@ import importlib
 import importlib.util
 import itertools
 import json
-import os
 import statistics
 import sys
 import time
@@ -29,7 +28,7 @@ from minigrad_nn.kernels.choose import DESIGNS, choose
 from minigrad_nn.utils import rnn
 
 UNUSABLE = 3  # with which a process ends that the GPU answers no more
-TF32 = os.environ.get("CUPY_TF32", "0") not in ("", "0")
+TF32 = backend.takes_tf32()  # as the environment says
 WARM, LEAST, MOST, SECONDS = 3, 5, 60, 0.4  # steps before the first is timed, how many are, and for how long they go on
 
 

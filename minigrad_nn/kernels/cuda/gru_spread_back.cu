@@ -27,7 +27,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) gru_spread_backward(
                 dh += dy ? dy[one] : 0.0f;
                 const float dn = dh * (1.0f - n * n) * (1.0f - z), ds = dn * r;              // (3'), (4')
                 da_h[three] = da_x[three] = ds * kept[one] * (1.0f - r);                     // (1')
-                da_h[three + H] = da_x[three + H] = dh * (h - n) * z * (1.0f - z);      // (2')
+                da_h[three + H] = da_x[three + H] = dh * (h - n) * z * (1.0f - z);           // (2')
                 da_h[three + 2 * H] = ds;
                 da_x[three + 2 * H] = dn;
                 dh_0[state] = dh * z;                                                        // (4')
